@@ -1,0 +1,22 @@
+"""The web application for gunicorn's asgi worker: HTTP by Django, WebSockets by Channels."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# WhiteNoise hands Django an ordinary iterator for each file; it is read in a thread, as it should be.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+
+application = ProtocolTypeRouter(
+    {
+        "http": get_asgi_application(),
+        "websocket": AllowedHostsOriginValidator(URLRouter([])),
+    }
+)

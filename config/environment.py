@@ -1,0 +1,103 @@
+"""The process environment, read with types: a wrong value is one sentence, never a traceback.
+
+Every variable may instead be given as `NAME_FILE`, the path of a file that holds the value (how Docker
+and Kubernetes hand over secrets). `.env` beside `manage.py` fills in what the environment does not set;
+`TALLYMAN_ENV_FILE` names another file, or none when it is empty.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+SECRET_KEY_HINT = (
+    "Put a long random string into the environment, or copy .env.example to .env and fill it in "
+    "(`make up` writes a .env for development)."
+)
+
+TRUE_WORDS = frozenset({"1", "true", "yes", "on", "y"})
+FALSE_WORDS = frozenset({"0", "false", "no", "off", "n", ""})
+
+
+class Environment:
+    """Typed reads of the environment. An empty value counts as not set."""
+
+    def __init__(self) -> None:
+        self._env = environ.FileAwareEnv()
+
+    def read_file(self, path: Path) -> None:
+        """Add the file's variables to the process environment; what is set there already stays."""
+        if path.is_file():
+            self._env.read_env(path)
+
+    def text(self, name: str, default: str = "") -> str:
+        try:
+            value: str = self._env.str(name, default="").strip()
+        except OSError as exc:
+            raise ImproperlyConfigured(
+                f"{name}_FILE cannot be read: {exc.strerror}: {exc.filename}."
+            ) from exc
+        return value or default
+
+    def required(self, name: str, *, hint: str) -> str:
+        """The value; ImproperlyConfigured with the hint if there is none."""
+        if value := self.text(name):
+            return value
+        raise ImproperlyConfigured(f"{name} is not set. {hint}")
+
+    def flag(self, name: str, default: bool) -> bool:
+        word = self.text(name).lower()
+        if word == "":
+            return default
+        if word not in TRUE_WORDS | FALSE_WORDS:
+            raise ImproperlyConfigured(f"{name} must be true or false, not {word!r}.")
+        return word in TRUE_WORDS
+
+    def number(self, name: str, default: float, *, minimum: float = 0.0) -> float:
+        word = self.text(name, str(default))
+        try:
+            value = float(word)
+        except ValueError:
+            value = float("nan")
+        if not minimum <= value < float("inf"):
+            raise ImproperlyConfigured(f"{name} must be a number from {minimum:g} up, not {word!r}.")
+        return value
+
+    def whole(self, name: str, default: int, *, minimum: int = 0) -> int:
+        value = self.number(name, default, minimum=minimum)
+        if not value.is_integer():
+            raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}.")
+        return int(value)
+
+    def choice(self, name: str, default: str, *, among: tuple[str, ...]) -> str:
+        word = self.text(name, default)
+        matching = [one for one in among if one.lower() == word.lower()]
+        if not matching:
+            raise ImproperlyConfigured(f"{name} must be one of {', '.join(among)}, not {word!r}.")
+        return matching[0]
+
+    def words(self, name: str, default: tuple[str, ...] = ()) -> list[str]:
+        """A list separated by commas."""
+        found = [word.strip() for word in self.text(name).split(",") if word.strip()]
+        return found or list(default)
+
+
+def env_file() -> Path | None:
+    """The file of development settings, whether it exists or not; None when it is switched off."""
+    named = os.environ.get("TALLYMAN_ENV_FILE")
+    if named is None:
+        return BASE_DIR / ".env"
+    return BASE_DIR / named if named else None
+
+
+def load() -> Environment:
+    """The environment, with what the development file adds."""
+    env = Environment()
+    if (path := env_file()) is not None:
+        env.read_file(path)
+    return env

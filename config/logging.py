@@ -1,0 +1,147 @@
+"""Logs: one event a line, as JSON or for people, with secrets masked, whoever wrote it.
+
+All code logs through the standard library (`logger.info("attempt ended", extra={"attempt": 7})`);
+structlog only formats. Fields bound with `structlog.contextvars` ride along on every line.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.processors import CallsiteParameter
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from config.environment import Environment
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+MASK = "•••"
+
+SECRET_NAME = re.compile(r"pass(?!ed|es|ing|ive)|secret|token|authori[sz]ation|api[-_]?key", re.IGNORECASE)
+# Both begin with fixed text and are bounded: a log line may be long, and anybody's.
+URL_CREDENTIALS = re.compile(r"(?<=://)[^\s/@:]{0,256}:[^\s/@]{1,1024}(?=@)")
+ASSIGNMENT = re.compile(
+    r"((?:password|passwd|secret|token|api[-_]?key)[\w-]{0,40}=)(?!=)(?:'[^']*'|\"[^\"]*\"|[^\s&,;'\")]+)",
+    re.IGNORECASE,
+)
+
+
+class CurrentStream(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stdout` (or stderr) is at that moment, so redirected output holds the logs too."""
+
+    def __init__(self, name: str) -> None:
+        logging.Handler.__init__(self)
+        self.stream_name = name
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        stream: TextIO = getattr(sys, self.stream_name)
+        return stream
+
+
+class LeaveOutGoodProbes(logging.Filter):
+    """Drops the access lines of health probes that succeeded: a few a second, and they say nothing."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        atoms = record.args
+        if not isinstance(atoms, Mapping):
+            return True
+        path, status = str(atoms.get("U", "")), str(atoms.get("s", ""))
+        return not (path.startswith("/health/") and status < "400")
+
+
+def mask(value: Any) -> Any:
+    """The value without credentials: those under a telling key, inside URLs, and after `password=`."""
+    if isinstance(value, str):
+        return ASSIGNMENT.sub(rf"\1{MASK}", URL_CREDENTIALS.sub(MASK, value))
+    if isinstance(value, Mapping):
+        return {key: _mask_field(str(key), one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [mask(one) for one in value]
+    if isinstance(value, BaseException):
+        return mask(repr(value))
+    return value
+
+
+def _mask_field(key: str, value: Any) -> Any:
+    if SECRET_NAME.search(key) and value is not None and not isinstance(value, bool):
+        return MASK
+    return mask(value)
+
+
+def mask_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """structlog's form of `mask`; the last step before a line is written."""
+    # Structlog's own entries hold the record and the renderer, not what somebody logged.
+    return {key: one if key.startswith("_") else _mask_field(key, one) for key, one in event.items()}
+
+
+def settings_from(env: Environment, *, debug: bool) -> dict[str, Any]:
+    """What `configure` takes, from LOG_LEVEL, LOG_FORMAT and LOG_STREAM."""
+    return build(
+        level=env.choice("LOG_LEVEL", "INFO", among=LEVELS),
+        form=env.choice("LOG_FORMAT", "console" if debug else "json", among=("json", "console")),
+        stream=env.choice("LOG_STREAM", "stdout", among=("stdout", "stderr")),
+    )
+
+
+def build(*, level: str, form: str, stream: str) -> dict[str, Any]:
+    """A `logging.config` dictionary; every logger there is writes through the root's one handler."""
+    through_root = {"handlers": [], "propagate": True}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": "config.logging.line_formatter", "form": form}},
+        "filters": {"good_probes": {"()": "config.logging.LeaveOutGoodProbes"}},
+        "handlers": {
+            "console": {"()": "config.logging.CurrentStream", "name": stream, "formatter": "line"},
+        },
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {
+            "django": through_root,
+            "django.server": through_root,
+            "gunicorn.error": through_root,
+            "gunicorn.access": {**through_root, "filters": ["good_probes"]},
+            # Logs every failing check with a traceback, at every probe; the answer already says it.
+            "health_check": {**through_root, "level": "CRITICAL"},
+            # Their INFO and DEBUG lines hold whole requests, headers and bodies included.
+            "docker": {**through_root, "level": "WARNING"},
+            "urllib3": {**through_root, "level": "WARNING"},
+            "asyncio": {**through_root, "level": "WARNING"},
+        },
+    }
+
+
+def configure(settings: dict[str, Any]) -> None:
+    """Django's LOGGING_CONFIG."""
+    logging.config.dictConfig(settings)
+
+
+def line_formatter(form: str) -> logging.Formatter:
+    """The formatter of every handler; `form` is `json` or `console`."""
+    steps: list[Processor] = [
+        structlog.processors.CallsiteParameterAdder({CallsiteParameter.PROCESS}),
+        mask_event,
+        structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+    ]
+    if form == "console":
+        steps = [mask_event, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            *steps,
+        ],
+    )

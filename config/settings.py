@@ -1,0 +1,166 @@
+"""Every setting of Tallyman, each read once, typed, and named with its unit.
+
+Values come from the environment or from `.env` (see `config.environment`); `.env.example` lists them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from config import databases
+from config import environment as _environment
+from config import logging as _logging
+
+BASE_DIR: Path = _environment.BASE_DIR
+VAR_DIR: Path = BASE_DIR / "var"
+
+env = _environment.load()
+
+# --- What this process is -------------------------------------------------------------------------------
+
+DEBUG: bool = env.flag("DEBUG", False)
+SECRET_KEY: str = env.required("SECRET_KEY", hint=_environment.SECRET_KEY_HINT)
+ALLOWED_HOSTS: list[str] = env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if DEBUG else ())
+CSRF_TRUSTED_ORIGINS: list[str] = env.words("CSRF_TRUSTED_ORIGINS")
+
+# --- Tallyman -------------------------------------------------------------------------------------------
+
+# Fernet keys for secrets at rest: the first encrypts, all of them decrypt.
+TALLYMAN_SECRET_KEYS: list[str] = env.words("TALLYMAN_SECRET_KEYS")
+# The image of this very application, for templates that run its own management commands.
+TALLYMAN_APP_IMAGE: str = env.text("TALLYMAN_APP_IMAGE")
+# The process executor runs jobs without a container, as children of this machine: for development.
+TALLYMAN_ALLOW_PROCESS_EXECUTOR: bool = env.flag("TALLYMAN_ALLOW_PROCESS_EXECUTOR", DEBUG)
+TALLYMAN_PROCESS_ROOT: Path = BASE_DIR / env.text("TALLYMAN_PROCESS_ROOT", "var/process")
+TALLYMAN_POLL_INTERVAL_SECONDS: float = env.number("TALLYMAN_POLL_INTERVAL_SECONDS", 5.0, minimum=0.05)
+TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS: float = env.number("TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS", 4.0, minimum=0.1)
+# How long the container of an ended job is kept on its engine.
+TALLYMAN_RETENTION_HOURS: float = env.number("TALLYMAN_RETENTION_HOURS", 0.0)
+
+# --- Applications ---------------------------------------------------------------------------------------
+
+# Ours come first: their templates and commands replace those of the libraries.
+INSTALLED_APPS: list[str] = [
+    "admin_ui",
+    "healthcheck",
+    "supervisor",
+    "jobs",
+    "hosts",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "health_check",
+]
+
+MIDDLEWARE: list[str] = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
+LOGIN_URL = "admin:login"
+TEST_RUNNER = "config.test_runner.PytestRunner"
+
+# --- Storage --------------------------------------------------------------------------------------------
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": databases.from_url(
+        env.text("DATABASE_URL", "sqlite:///var/tallyman.sqlite3"), base_dir=BASE_DIR
+    ),
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Without Redis each web process has its own layer. That is enough: a message is only a hint to look into
+# the database, which everyone does from time to time anyway.
+REDIS_URL: str = env.text("REDIS_URL")
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "tallyman"},
+    }
+    if REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+}
+
+STATIC_URL = "static/"
+STATIC_ROOT: Path = VAR_DIR / "static"
+WHITENOISE_USE_FINDERS: bool = DEBUG
+WHITENOISE_AUTOREFRESH: bool = DEBUG
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+
+# --- People ---------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- Transport security ---------------------------------------------------------------------------------
+
+SECURE_SSL_REDIRECT: bool = env.flag("SECURE_SSL_REDIRECT", not DEBUG)
+# Load balancers and Prometheus ask over plain HTTP, from inside.
+SECURE_REDIRECT_EXEMPT: list[str] = [r"^health/", r"^metrics"]
+SECURE_HSTS_SECONDS: int = env.whole("SECURE_HSTS_SECONDS", 0 if DEBUG else 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS: bool = env.flag("SECURE_HSTS_INCLUDE_SUBDOMAINS", False)
+SECURE_HSTS_PRELOAD: bool = env.flag("SECURE_HSTS_PRELOAD", False)
+# Only a proxy that always sets (or removes) the header may be trusted with it: clients can send it too.
+SECURE_PROXY_SSL_HEADER: tuple[str, str] | None = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("TRUST_PROXY_SSL_HEADER", False) else None
+)
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE: bool = env.flag("SECURE_COOKIES", not DEBUG)
+CSRF_COOKIE_SECURE: bool = SESSION_COOKIE_SECURE
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+
+# W005, W021: whether the whole domain, with its other sites, is to be HTTPS only and preloaded is for the
+# owner of the domain to say (SECURE_HSTS_INCLUDE_SUBDOMAINS, SECURE_HSTS_PRELOAD), not for one site in it.
+SILENCED_SYSTEM_CHECKS: list[str] = ["security.W005", "security.W021"]
+
+# --- Logs -----------------------------------------------------------------------------------------------
+
+LOGGING_CONFIG = "config.logging.configure"
+LOGGING: dict[str, Any] = _logging.settings_from(env, debug=DEBUG)

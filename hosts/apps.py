@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class HostsConfig(AppConfig):
+    name = "hosts"
+    verbose_name = "Hosts"
+
+    def ready(self) -> None:
+        from hosts import checks  # noqa: F401, PLC0415  (registers the system checks)

@@ -1,0 +1,21 @@
+"""System checks of what the hosts layer needs from the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from hosts import fields
+from hosts.errors import ConfigurationError
+
+
+@register()
+def secret_keys_are_usable(**_kwargs: Any) -> list[CheckMessage]:
+    """hosts.E001: secrets could be neither stored nor read."""
+    try:
+        fields.encrypt("probe")
+    except ConfigurationError as exc:
+        return [Error(str(exc), id="hosts.E001", obj=settings.SETTINGS_MODULE)]
+    return []

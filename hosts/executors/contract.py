@@ -1,0 +1,269 @@
+"""The contract between a worker and whatever runs containers.
+
+An executor is a thin, synchronous client. It never sees a model, a transaction or a lease: it is handed
+plain values, does one bounded engine call, and says what it saw. The order of the calls, the fences
+between them and every retry belong to the worker.
+
+Rules for every method:
+
+* it returns or raises within its timeouts (seconds, from `HostView.config["timeout"]`, default 30);
+* `DockerConnectionError` means *unknown*: the call may or may not have taken effect;
+* `ContainerExecutionError` means *final*, with proof that nothing was started;
+* it may be called from several threads at once (an executor keeps one client per thread).
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Literal, Protocol
+from uuid import UUID
+
+LABEL_PREFIX = "tallyman."
+PROTOCOL = "1"
+
+ContainerState = Literal["created", "running", "exited"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostView:
+    """What an executor may know of its host. `config` holds the decrypted credentials too: never log it."""
+
+    id: UUID
+    name: str
+    executor_type: str
+    base_url: str
+    installation: UUID
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """One network a container joins, and the names it answers to there."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateView:
+    """The template as it was when the attempt was claimed, under the specification's names."""
+
+    name: str
+    docker_image: str
+    command: str
+    working_directory: str
+    memory_limit: int | None  # MB
+    cpu_limit: float | None  # cores
+    timeout_seconds: int
+
+
+@dataclass(slots=True, kw_only=True)
+class JobView:
+    """One attempt, as an executor sees it.
+
+    `command` is the argv to run (empty: the image's own), `environment` is merged and complete,
+    secrets included: never log it. `save()` hands `executor_metadata` to the worker.
+    """
+
+    id: UUID
+    attempt_id: UUID
+    attempt: int
+    epoch: int
+    name: str
+    container_name: str
+    template: TemplateView
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    networks: tuple[Network, ...] = ()
+    executor_metadata: dict[str, Any] = field(default_factory=dict)
+    saved_metadata: dict[str, Any] | None = field(default=None, init=False)
+
+    def save(self) -> None:
+        """Hand `executor_metadata` to the worker, which stores it with the next fenced write."""
+        self.saved_metadata = dict(self.executor_metadata)
+
+
+def labels_for(host: HostView, job: JobView) -> dict[str, str]:
+    """The labels every container of ours carries; adoption and reconciliation read nothing else of it."""
+    return {
+        LABEL_PREFIX + "installation": str(host.installation),
+        LABEL_PREFIX + "host": str(host.id),
+        LABEL_PREFIX + "job": str(job.id),
+        LABEL_PREFIX + "attempt": str(job.attempt),
+        LABEL_PREFIX + "epoch": str(job.epoch),
+        LABEL_PREFIX + "protocol": PROTOCOL,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFacts:
+    """What the engine says of itself."""
+
+    engine_id: str
+    version: str
+    api_version: str = ""
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    containers_running: int | None = None
+    operating_system: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One container as the engine shows it now.
+
+    `labels` are the engine's, whole. `started_at` is None for a container that never started, whatever
+    its state says. `fresh` is True only in the answer of the `create` call that made the container.
+    """
+
+    container_id: str
+    name: str
+    state: ContainerState
+    labels: Mapping[str, str]
+    exit_code: int | None = None
+    oom_killed: bool = False
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: str = ""
+    image_digest: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    fresh: bool = False
+
+    def label(self, key: str) -> str:
+        """Our label `tallyman.<key>`, or an empty string."""
+        return self.labels.get(LABEL_PREFIX + key, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """One reading of a running container. None means that the engine does not tell."""
+
+    memory_bytes: int | None = None
+    cpu_seconds: float | None = None
+    network_rx_bytes: int | None = None
+    network_tx_bytes: int | None = None
+    block_read_bytes: int | None = None
+    block_write_bytes: int | None = None
+    pids: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Where the stored part of a log ends.
+
+    `tail` is the stored frames of its last 4 seconds, and the last one of each stream however old that is, in
+    the order of the log (for engines resumed by time and overlap). The byte counts are the payload taken from
+    the engine so far per stream (for engines resumed by offset). An executor that cannot be sure from `tail`
+    goes by the counts, which is as exact, but has to read the log from its start.
+    """
+
+    newest: str = ""  # RFC 3339 with nanoseconds, as the engine wrote it
+    tail: bytes = b""
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+
+
+class LogSource(Protocol):
+    """One container's log from one place on, without blocking.
+
+    Data is whole frames: 1 byte stream (1 stdout, 2 stderr), 3 zero bytes, 4 bytes big-endian length,
+    then 30 bytes RFC 3339 UTC timestamp, one space, and the bytes as the container wrote them.
+    """
+
+    def fileno(self) -> int:
+        """The descriptor that gets readable with new data; -1 where only reading can tell."""
+
+    def read(self, budget: int) -> bytes | None:
+        """Whole frames read now, around `budget` bytes at most; b"" if none yet; None at the end.
+
+        Raises DockerConnectionError when the stream broke: open a new source from what is stored.
+        """
+
+    def close(self) -> None:
+        """Let go of the descriptor; may be called twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """Something may have changed: `container_id` for one container, None for any of them."""
+
+    container_id: str | None
+    action: str
+    at: datetime | None = None
+    job: str = ""  # the label tallyman.job, where the engine sends it
+
+
+class ContainerExecutor(ABC):
+    """One kind of engine. Subclasses register in `hosts.executors.registry`."""
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+
+    def __init__(self, host: HostView) -> None:
+        self.host = host
+        self.config: Mapping[str, Any] = host.config
+
+    @classmethod
+    def validate_config(cls, base_url: str, config: Mapping[str, Any]) -> list[str]:
+        """Sentences that say what is wrong with a host's settings; empty when nothing is."""
+        return []
+
+    @abstractmethod
+    def check(self) -> EngineFacts:
+        """Ask the engine who it is; DockerConnectionError if it does not answer."""
+
+    @abstractmethod
+    def create(self, job: JobView) -> Observation:
+        """Make the container `job.container_name`, not started.
+
+        If the name is taken, return what has it (`fresh` False), whoever made it. Raises ImageMissing.
+        """
+
+    @abstractmethod
+    def start(self, container_id: str) -> None:
+        """Start a container made by `create`. Call once: a second start may run it a second time."""
+
+    @abstractmethod
+    def observe(self, ref: str) -> Observation | None:
+        """The container with this id or name; None only if a healthy engine says that there is none."""
+
+    @abstractmethod
+    def list_containers(self) -> list[Observation]:
+        """Every container of this installation on the engine, stopped ones included."""
+
+    @abstractmethod
+    def signal(self, container_id: str, name: Literal["TERM", "KILL"]) -> None:
+        """Send a signal to the container's first process (KILL: to all); no error if it is not running."""
+
+    @abstractmethod
+    def remove(self, container_id: str, *, force: bool = False) -> None:
+        """Delete the container; one that is gone already is fine. ContainerBusy if it runs and not force."""
+
+    @abstractmethod
+    def open_log(self, container_id: str, resume: Resume, *, follow: bool) -> LogSource:
+        """The log after what `resume` says is stored, without gap or repeat."""
+
+    @abstractmethod
+    def watch(self, stop: threading.Event) -> Iterator[Hint]:
+        """Yield hints until `stop` is set; raises DockerConnectionError when the stream breaks.
+
+        Yields once with `container_id=None` when connected: whatever came before may have been missed.
+        Returns within a second after `stop` is set.
+        """
+
+    def usage(self, container_id: str) -> Usage | None:
+        """One reading, or None if the container is not running (any more)."""
+        return None
+
+    def pull(self, image: str, *, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
+        """Bring the image to the engine. Raises ContainerExecutionError, DockerConnectionError.
+
+        `progress` gets short texts; when `cancelled()` turns true the pull is given up (DockerConnectionError).
+        """
+
+    def close(self) -> None:
+        """Drop the clients of the calling thread."""

@@ -1,0 +1,210 @@
+"""Short calls to one engine, and the one place where the client library's errors become ours."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import docker
+from docker.errors import DockerException, TLSParameterError
+from docker.tls import TLSConfig
+from requests import RequestException
+from requests import Timeout as RequestTimeout
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as PoolTimeout
+
+from hosts.errors import ConfigurationError, DockerConnectionError
+from hosts.executors.docker.endpoint import Endpoint, Tls
+
+CONNECT_SECONDS = 5.0
+LONGEST_MESSAGE = 300
+
+# We put the negotiated version into each path ourselves; the library only wants to have been told one.
+_LIBRARY_VERSION = "1.41"
+
+_CAUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (FileNotFoundError, "there is no socket at its address"),
+    (PermissionError, "we are not allowed to use its socket"),
+    (ConnectionRefusedError, "it refused the connection"),
+    (socket.gaierror, "its name cannot be resolved"),
+    (ssl.SSLCertVerificationError, "its certificate was not accepted"),
+    (TimeoutError, "it did not answer in time"),
+    (RequestTimeout, "it did not answer in time"),
+    (PoolTimeout, "it did not answer in time"),
+    (ConnectionResetError, "it closed the connection"),
+    (BrokenPipeError, "it closed the connection"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An engine's answer, whatever its status. `message` is the engine's own words on one line."""
+
+    status: int
+    data: Any
+    message: str
+
+
+class Client:
+    """Short calls to one engine from any thread: each thread has connections of its own."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._local = threading.local()
+        self._version = ""
+
+    def get(self, path: str, *, params: Mapping[str, Any] | None = None) -> Reply:
+        """GET under the negotiated API version; DockerConnectionError if there is no answer."""
+        return self._request("GET", f"/v{self.version()}{path}", params=params)
+
+    def post(
+        self, path: str, *, params: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None
+    ) -> Reply:
+        """POST, as `get`."""
+        return self._request("POST", f"/v{self.version()}{path}", params=params, body=body)
+
+    def delete(self, path: str, *, params: Mapping[str, Any] | None = None) -> Reply:
+        """DELETE, as `get`."""
+        return self._request("DELETE", f"/v{self.version()}{path}", params=params)
+
+    def version(self) -> str:
+        """The engine's API version; asks the engine the first time only."""
+        return self._version or self.negotiate()["ApiVersion"]
+
+    def negotiate(self) -> dict[str, Any]:
+        """What the engine says under /version now; its API version is used from here on."""
+        reply = self._request("GET", "/version")
+        facts: dict[str, Any] = self.expect(reply)
+        try:
+            self._version = str(facts["ApiVersion"])
+        except (KeyError, TypeError) as exc:
+            raise self.unexpected(reply) from exc
+        return facts
+
+    def expect(self, reply: Reply) -> Any:
+        """The JSON of a successful reply; DockerConnectionError with the engine's words for any other."""
+        if reply.status >= HTTPStatus.BAD_REQUEST or reply.data is None:
+            raise self.unexpected(reply)
+        return reply.data
+
+    def unexpected(self, reply: Reply) -> DockerConnectionError:
+        """The error for an answer that proves nothing."""
+        words = reply.message or "nothing that an engine would say"
+        return DockerConnectionError(f"{self._endpoint.name}: the engine answered {reply.status}: {words}")
+
+    def close(self) -> None:
+        """Drop the calling thread's connections."""
+        session = self._local.__dict__.pop("session", None)
+        if session is not None:
+            session.close()
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Reply:
+        with translated(self._endpoint.name):
+            session = self._session()
+            response = session.request(
+                method,
+                session.base_url + path,
+                params=params,
+                data=None if body is None else json.dumps(body),
+                headers={"Content-Type": "application/json"},
+                timeout=self._timeout(),
+            )
+            text = response.text
+        return _reply(response.status_code, text)
+
+    def _timeout(self) -> float | tuple[float, float]:
+        timeout = self._endpoint.timeout
+        # The library's Unix socket adapter takes one number only.
+        return timeout if self._endpoint.socket_path else (min(CONNECT_SECONDS, timeout), timeout)
+
+    def _session(self) -> docker.APIClient:
+        session: docker.APIClient | None = getattr(self._local, "session", None)
+        if session is None:
+            session = docker.APIClient(
+                base_url=self._endpoint.url,
+                version=_LIBRARY_VERSION,
+                tls=_library_tls(self._endpoint.tls),
+            )
+            # Else HTTP_PROXY would get the calls to tcp hosts, and REQUESTS_CA_BUNDLE replace the authority.
+            session.trust_env = False
+            self._local.session = session
+        return session
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Turn whatever a client library raises inside into one of our errors, with its cause in plain words."""
+    try:
+        yield
+    except TLSParameterError as exc:
+        raise ConfigurationError(f"{name}: {exc.msg}") from exc
+    except (DockerException, RequestException, HTTPError, OSError) as exc:
+        raise DockerConnectionError(f"{name}: the engine cannot be reached: {plain_cause(exc)}.") from exc
+
+
+def plain_cause(exc: BaseException) -> str:
+    """Why a call got no answer, in a few words."""
+    chain = list(_chain(exc))
+    for kind, words in _CAUSES:
+        if any(isinstance(link, kind) for link in chain):
+            return words
+    return one_line(str(chain[-1]))
+
+
+def one_line(text: str) -> str:
+    """Someone else's words, on one line of bearable length."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 3] + "..."
+
+
+def engine_words(text: str) -> str:
+    """The message of an engine's error answer, on one line."""
+    data = _json(text)
+    return one_line(str(data["message"])) if isinstance(data, dict) and "message" in data else one_line(text)
+
+
+def _reply(status: int, text: str) -> Reply:
+    failed = status >= HTTPStatus.BAD_REQUEST
+    return Reply(status, _json(text), engine_words(text) if failed else "")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _chain(exc: BaseException) -> Iterator[BaseException]:
+    """The exception and what it was made of; the libraries hide causes among their arguments too."""
+    seen: list[BaseException] = []
+    todo: list[BaseException] = [exc]
+    while todo:
+        link = todo.pop(0)
+        if any(link is other for other in seen):
+            continue
+        seen.append(link)
+        yield link
+        inside = (*link.args, getattr(link, "reason", None), link.__cause__, link.__context__)
+        todo.extend(part for part in inside if isinstance(part, BaseException))
+
+
+def _library_tls(tls: Tls | None) -> TLSConfig | bool:
+    if tls is None:
+        return False
+    pair = (tls.client_cert, tls.client_key) if tls.client_cert else None
+    return TLSConfig(client_cert=pair, ca_cert=tls.ca_cert or None, verify=tls.verify)

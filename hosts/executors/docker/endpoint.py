@@ -1,0 +1,171 @@
+"""Where an engine listens, and what is wrong with settings that say so. Calls no engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from hosts.errors import ConfigurationError
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+LONGEST_SOCKET_PATH = 107  # bytes: sun_path of unix(7), less its final NUL
+
+_TEXT_KEYS = ("base_url", "tls_ca_cert", "tls_client_cert", "tls_client_key", "log_max_size")
+_FLAG_KEYS = ("tls_verify", "init")
+_FILE_KEYS = ("tls_ca_cert", "tls_client_cert", "tls_client_key")
+_KNOWN_KEYS = {*_TEXT_KEYS, *_FLAG_KEYS, "timeout"}
+_NETWORK_SCHEMES = ("tcp", "http", "https")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How to trust the engine, and how it shall trust us.
+
+    Without `ca_cert`, public authorities are trusted; without `client_cert`, we show none.
+    """
+
+    verify: bool
+    ca_cert: str
+    client_cert: str
+    client_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One engine's address: a socket's path, or a network host and port."""
+
+    name: str
+    socket_path: str = ""
+    host: str = ""
+    port: int = 0
+    prefix: str = ""
+    tls: Tls | None = None
+    timeout: float = DEFAULT_TIMEOUT_SECONDS
+
+    @property
+    def url(self) -> str:
+        """The address in the form that the docker library takes."""
+        if self.socket_path:
+            return f"unix://{self.socket_path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{self.port}{self.prefix}"
+
+
+def endpoint_from(name: str, base_url: str, config: Mapping[str, Any]) -> Endpoint:
+    """The endpoint of the host `name`; ConfigurationError with the first thing that is wrong."""
+    for problem in _fatal_problems(base_url, config):
+        raise ConfigurationError(f"Host {name!r}: {problem}")
+    url = urlsplit(base_url)
+    timeout = float(config.get("timeout", DEFAULT_TIMEOUT_SECONDS))
+    if url.scheme == "unix":
+        return Endpoint(name=name, socket_path=_socket_path(url), timeout=timeout)
+    return Endpoint(
+        name=name,
+        host=url.hostname or "",
+        port=url.port or 0,
+        prefix=url.path.rstrip("/"),
+        tls=_tls(url, config),
+        timeout=timeout,
+    )
+
+
+def problems(base_url: str, config: Mapping[str, Any]) -> list[str]:
+    """A sentence for each thing that is wrong, most basic first; empty when nothing is."""
+    return [*_fatal_problems(base_url, config), *_unknown_keys(config)]
+
+
+def _fatal_problems(base_url: str, config: Mapping[str, Any]) -> list[str]:
+    wrong_types = list(_type_problems(config))
+    if wrong_types:
+        return wrong_types
+    try:
+        url = urlsplit(base_url)
+    except ValueError:
+        return [f"The address {base_url!r} cannot be read."]
+    return [*_address_problems(base_url, url, config), *_tls_problems(url.scheme, config)]
+
+
+def _type_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for key in _TEXT_KEYS:
+        if not isinstance(config.get(key, ""), str):
+            yield f"{key} must be text."
+    for key in _FLAG_KEYS:
+        if not isinstance(config.get(key, False), bool):
+            yield f"{key} must be true or false."
+    timeout = config.get("timeout", DEFAULT_TIMEOUT_SECONDS)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
+        yield "timeout must be a number of seconds above 0."
+
+
+def _address_problems(base_url: str, url: SplitResult, config: Mapping[str, Any]) -> Iterator[str]:
+    if config.get("base_url", base_url) != base_url:
+        yield "base_url and the connection string differ; give one of them, or the same in both."
+    if url.scheme == "ssh":
+        yield "ssh:// is not supported yet: forward the engine's socket with ssh -L and use unix://."
+    elif url.scheme == "unix":
+        yield from _socket_problems(url)
+    elif url.scheme in _NETWORK_SCHEMES:
+        yield from _network_problems(url)
+    else:
+        yield f"The address {base_url!r} must start with unix://, tcp://, http:// or https://."
+
+
+def _socket_problems(url: SplitResult) -> Iterator[str]:
+    path = _socket_path(url)
+    if path == "/":
+        yield "unix:// needs the path of a socket, as in unix:///var/run/docker.sock."
+    elif len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        yield f"The socket's path is longer than {LONGEST_SOCKET_PATH} bytes, which no Unix socket can have."
+
+
+def _network_problems(url: SplitResult) -> Iterator[str]:
+    try:
+        port = url.port
+    except ValueError:
+        yield "The port must be a number from 1 to 65535."
+        return
+    if not url.hostname:
+        yield f"{url.scheme}:// needs a host, as in tcp://docker.example.com:2376."
+    if not port:
+        yield "The address needs a port (2376 is usual with TLS, 2375 without)."
+    if url.username or url.password:
+        yield "The address must not hold a user or a password."
+    if url.query or url.fragment:
+        yield "The address must end after its path."
+
+
+def _tls_problems(scheme: str, config: Mapping[str, Any]) -> Iterator[str]:
+    wanted = [key for key in ("tls_verify", *_FILE_KEYS) if config.get(key)]
+    if wanted and scheme in {"unix", "http"}:
+        yield f"{wanted[0]} has no meaning with {scheme}://; use tcp://, or leave it out."
+    if bool(config.get("tls_client_cert")) != bool(config.get("tls_client_key")):
+        yield "tls_client_cert and tls_client_key belong together: give both or neither."
+    for key in _FILE_KEYS:
+        path = config.get(key)
+        if path and not os.path.isfile(path):
+            yield f"{key}: there is no file {path!r}."
+
+
+def _unknown_keys(config: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted(set(config) - _KNOWN_KEYS):
+        yield f"{key} is not a setting of this kind of host; known are {', '.join(sorted(_KNOWN_KEYS))}."
+
+
+def _socket_path(url: SplitResult) -> str:
+    # unix://var/run/docker.sock is what Docker's own clients also take for an absolute path.
+    return "/" + f"{url.netloc}{url.path}".lstrip("/")
+
+
+def _tls(url: SplitResult, config: Mapping[str, Any]) -> Tls | None:
+    wanted = url.scheme == "https" or any(config.get(key) for key in ("tls_verify", *_FILE_KEYS))
+    if not wanted:
+        return None
+    return Tls(
+        verify=config.get("tls_verify", True),
+        ca_cert=config.get("tls_ca_cert", ""),
+        client_cert=config.get("tls_client_cert", ""),
+        client_key=config.get("tls_client_key", ""),
+    )

@@ -1,0 +1,198 @@
+"""DockerExecutor: the order of calls behind each promise of the contract."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
+
+from hosts.errors import ContainerBusy, DockerConnectionError, EngineError
+from hosts.executors.contract import (
+    LABEL_PREFIX,
+    ContainerExecutor,
+    EngineFacts,
+    Hint,
+    HostView,
+    JobView,
+    LogSource,
+    Observation,
+    Resume,
+    Usage,
+)
+from hosts.executors.docker import endpoint, events, images, logs, readings, refusals, spec
+from hosts.executors.docker.client import Client, Reply
+
+_ENDED_MEANWHILE = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
+
+
+class DockerExecutor(ContainerExecutor):
+    """Containers on a Docker engine, or one that speaks its API, at a Unix socket or a TCP address.
+
+    Settings beside the specification's: `log_max_size` (2g; must be above the largest log that is kept) and
+    `init` (true: a tiny first process buries orphans and passes signals on).
+    """
+
+    kind: ClassVar[str] = "docker"
+    label: ClassVar[str] = "Docker"
+
+    def __init__(self, host: HostView) -> None:
+        super().__init__(host)
+        self._endpoint = endpoint.endpoint_from(host.name, host.base_url, host.config)
+        self._client = Client(self._endpoint)
+        self._digests: dict[tuple[str, str], str] = {}
+
+    @classmethod
+    def validate_config(cls, base_url: str, config: Mapping[str, Any]) -> list[str]:
+        """Sentences that say what is wrong with a host's settings; empty when nothing is."""
+        return endpoint.problems(base_url, config)
+
+    def check(self) -> EngineFacts:
+        """Ask the engine who it is, and which API version it speaks now."""
+        version = self._client.negotiate()
+        return readings.engine_facts(version, self._client.expect(self._client.get("/info")))
+
+    def create(self, job: JobView) -> Observation:
+        """Make the container, with all its networks.
+
+        What DockerConnectionError leaves behind may lack some of them: delete it, and create again.
+        """
+        body = spec.create_body(self.host, job)
+        reply = self._client.post("/containers/create", params={"name": job.container_name}, body=body)
+        if reply.status != HTTPStatus.CREATED:
+            return self._instead_of(job, reply)
+        container_id: str = self._client.expect(reply)["Id"]
+        self._join_networks(container_id, job)
+        return Observation(
+            container_id=container_id,
+            name=job.container_name,
+            state="created",
+            labels=body["Labels"],
+            metadata={"container_name": job.container_name, "container_id": container_id},
+            fresh=True,
+        )
+
+    def start(self, container_id: str) -> None:
+        """Start a container made by `create`; DockerConnectionError unless it is proved whether it did."""
+        reply = self._client.post(_path(container_id, "/start"))
+        if reply.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            return
+        inspected = self._inspect(container_id)
+        if inspected is None:
+            raise DockerConnectionError(f"{self.host.name}: the container was gone before it could start.")
+        exit_code = inspected["State"].get("ExitCode")
+        refusal = refusals.refused_start(reply, readings.observation(inspected, ""), exit_code)
+        raise refusal or self._client.unexpected(reply)
+
+    def observe(self, ref: str) -> Observation | None:
+        """The container with this id or name, as it is now."""
+        inspected = self._inspect(ref)
+        if inspected is None:
+            return None
+        return readings.observation(inspected, self._digest(inspected["Image"], inspected["Config"]["Image"]))
+
+    def list_containers(self) -> list[Observation]:
+        """Every container of this installation: names, labels and states in one call.
+
+        Times, exit codes, errors and metadata are not in it (it would take a call for each container);
+        `observe` the ones whose state is news.
+        """
+        filters = {"label": [f"{LABEL_PREFIX}installation={self.host.installation}"]}
+        params = {"all": 1, "filters": json.dumps(filters)}
+        entries = self._client.expect(self._client.get("/containers/json", params=params))
+        return [readings.listed(entry) for entry in entries]
+
+    def signal(self, container_id: str, name: Literal["TERM", "KILL"]) -> None:
+        """Send the signal; nothing happens if the container does not run."""
+        reply = self._client.post(_path(container_id, "/kill"), params={"signal": f"SIG{name}"})
+        if reply.status < HTTPStatus.BAD_REQUEST or reply.status in _ENDED_MEANWHILE:
+            return
+        # Podman says 500 where Docker says 409.
+        seen = self.observe(container_id)
+        if seen is not None and seen.state == "running":
+            raise self._client.unexpected(reply)
+
+    def remove(self, container_id: str, *, force: bool = False) -> None:
+        """Delete the container and its anonymous volumes."""
+        reply = self._client.delete(_path(container_id), params={"force": int(force), "v": 1})
+        if reply.status < HTTPStatus.BAD_REQUEST or reply.status == HTTPStatus.NOT_FOUND:
+            return
+        if "already in progress" in reply.message:
+            return
+        seen = self.observe(container_id)
+        if seen is None:
+            return
+        if seen.state == "running" and not force:
+            raise ContainerBusy(f"{self.host.name}: {seen.name} runs, so it was not removed.")
+        raise self._client.unexpected(reply)
+
+    def open_log(self, container_id: str, resume: Resume, *, follow: bool) -> LogSource:
+        """The log after what is stored; waits for the connection only, 5 s at most."""
+        return logs.open_log(self._endpoint, self._client.version(), container_id, resume, follow=follow)
+
+    def watch(self, stop: threading.Event) -> Iterator[Hint]:
+        """Yield hints until `stop` is set; `connected` comes again when the stream was made anew."""
+        yield from events.watch(self._endpoint, self._client.version(), self.host.installation, stop)
+
+    def usage(self, container_id: str) -> Usage | None:
+        """One reading, or None if the container is not running (any more)."""
+        params = {"stream": "false", "one-shot": "true"}
+        reply = self._client.get(_path(container_id, "/stats"), params=params)
+        if reply.status in _ENDED_MEANWHILE:
+            return None
+        return readings.usage(self._client.expect(reply))
+
+    def pull(self, image: str, *, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
+        """Bring the image to the engine; `cancelled` is asked four times a second."""
+        images.pull(self._endpoint, self._client.version(), image, progress, cancelled)
+
+    def close(self) -> None:
+        """Drop the calling thread's connections."""
+        self._client.close()
+
+    def _instead_of(self, job: JobView, reply: Reply) -> Observation:
+        """What has the container's name after a create that made none, or the reason why nothing has."""
+        refusal = refusals.refused_create(reply)
+        if refusal:
+            raise refusal
+        # Docker says 409 for a name that is taken, Podman says 500, and a 5xx may have made it all the same.
+        seen = self.observe(job.container_name)
+        if seen is None:
+            raise self._client.unexpected(reply)
+        return seen
+
+    def _join_networks(self, container_id: str, job: JobView) -> None:
+        for network in job.networks[1:]:
+            path = f"/networks/{quote(network.name, safe='')}/connect"
+            reply = self._client.post(path, body=spec.connect_body(container_id, network))
+            if reply.status >= HTTPStatus.BAD_REQUEST:
+                raise self._without_network(container_id, reply)
+
+    def _without_network(self, container_id: str, reply: Reply) -> EngineError:
+        refusal = refusals.refused_connect(reply)
+        if refusal is None:
+            return self._client.unexpected(reply)
+        self.remove(container_id)
+        return refusal
+
+    def _inspect(self, ref: str) -> dict[str, Any] | None:
+        reply = self._client.get(_path(ref, "/json"))
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return None
+        inspected: dict[str, Any] = self._client.expect(reply)
+        return inspected
+
+    def _digest(self, image_id: str, reference: str) -> str:
+        """The image's digest; asked once, as an image id never means another image."""
+        key = image_id, reference
+        if key not in self._digests:
+            reply = self._client.get(f"/images/{quote(image_id)}/json")
+            found = reply.status < HTTPStatus.BAD_REQUEST
+            self._digests[key] = images.digest(self._client.expect(reply), reference) if found else image_id
+        return self._digests[key]
+
+
+def _path(ref: str, what: str = "") -> str:
+    return f"/containers/{quote(ref, safe='')}{what}"

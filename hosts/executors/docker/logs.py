@@ -1,0 +1,158 @@
+"""One container's log, read off a socket of our own as fast as the engine sends it."""
+
+from __future__ import annotations
+
+import socket
+from http import HTTPStatus
+
+from hosts.errors import ContainerExecutionError, DockerConnectionError, EngineError
+from hosts.executors.contract import Resume
+from hosts.executors.docker import wire
+from hosts.executors.docker.answer import Answer
+from hosts.executors.docker.client import CONNECT_SECONDS, one_line
+from hosts.executors.docker.endpoint import Endpoint
+from hosts.executors.docker.overlap import Overlap
+from hosts.executors.frames import HEADER, STDERR, STDOUT, TIME_BYTES
+
+SHORTEST_FRAME = TIME_BYTES + 1
+LONGEST_FRAME = 1024 * 1024
+ENGINE_ERROR = 3  # the stream on which an engine reports that it cannot read its own log
+
+
+class Splitter:
+    """Cuts a byte stream after its last whole frame. Pure.
+
+    It looks at the headers only; nothing inside a frame can be mistaken for one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Every frame that is whole by now; DockerConnectionError if this cannot be a log."""
+        data = self._rest + data
+        end = self._end_of_frames(data)
+        self._rest = data[end:]
+        return data[:end]
+
+    def end(self) -> None:
+        """The stream has ended; DockerConnectionError if it did so inside a frame."""
+        if self._rest:
+            raise DockerConnectionError(f"{self._name}: the log was cut off inside a record.")
+
+    def _end_of_frames(self, data: bytes) -> int:
+        place, have, header = 0, len(data), HEADER.size
+        while place + header <= have:
+            stream, length = HEADER.unpack_from(data, place)
+            if stream not in (STDOUT, STDERR) or not SHORTEST_FRAME <= length <= LONGEST_FRAME:
+                raise self._broken(stream, data[place + header : place + header + length])
+            end = place + header + length
+            if end > have:
+                break
+            place = end
+        return place
+
+    def _broken(self, stream: int, payload: bytes) -> DockerConnectionError:
+        if stream == ENGINE_ERROR:
+            words = one_line(payload.decode("utf-8", "replace"))
+            return DockerConnectionError(f"{self._name}: the engine cannot read the log: {words}")
+        return DockerConnectionError(f"{self._name}: the log holds something that is no record.")
+
+
+class DockerLog:
+    """A LogSource. It never waits; whoever polls it decides how long an engine may keep silent."""
+
+    def __init__(self, name: str, connection: socket.socket, overlap: Overlap) -> None:
+        self._name = name
+        self._connection = connection
+        self._overlap = overlap
+        self._answer = Answer(name)
+        self._splitter = Splitter(name)
+        self._failure: EngineError | None = None
+        self._ended = False
+
+    def fileno(self) -> int:
+        """The socket's descriptor, the same until `close`; then -1."""
+        return self._connection.fileno()
+
+    def read(self, budget: int) -> bytes | None:
+        """Whole frames read now, about `budget` bytes of them; b"" if none yet; None at the end.
+
+        The end of a followed log does not prove that it is complete (a dying engine ends it too): read it
+        once more without `follow`, whose end does.
+        """
+        if self._failure:
+            raise self._failure
+        if self._ended:
+            return None
+        parts: list[bytes] = []
+        try:
+            self._read(budget, parts)
+        except EngineError as exc:
+            self._failure = exc
+        frames = b"".join(parts)
+        if frames or not (self._failure or self._ended):
+            return frames
+        return self.read(budget)
+
+    def close(self) -> None:
+        """Let go of the socket; may be called twice."""
+        self._connection.close()
+
+    def _read(self, budget: int, parts: list[bytes]) -> None:
+        received = 0
+        while received < budget or wire.holds_back(self._connection):
+            data = wire.receive(self._connection, self._name)
+            if data is None:
+                return
+            received += len(data)
+            if data:
+                parts.append(self._frames(data))
+            if not data or self._answer.complete:
+                self._end()
+                return
+
+    def _frames(self, data: bytes) -> bytes:
+        frames = self._splitter.feed(self._answer.feed(data))
+        return frames if self._overlap.done else self._overlap.keep(frames)
+
+    def _end(self) -> None:
+        if not self._answer.complete:
+            self._answer.end()
+        if self._answer.status != HTTPStatus.OK:
+            raise self._refusal()
+        self._splitter.end()
+        self._ended = True
+
+    def _refusal(self) -> EngineError:
+        status, words = self._answer.status, self._answer.words()
+        if status == HTTPStatus.NOT_FOUND:
+            return ContainerExecutionError(
+                f"{self._name}: the container is gone, and its log with it: {words}",
+                failure_class="log_missing",
+                hint="Somebody removed the container on its host.",
+            )
+        return DockerConnectionError(f"{self._name}: the engine answered {status}: {words}")
+
+
+def open_log(
+    endpoint: Endpoint, version: str, container_id: str, resume: Resume, *, follow: bool
+) -> DockerLog:
+    """The log after what is stored. Waits for the connection only, 5 s at most.
+
+    A refusal (no such container, say) is raised by the first reads, not here.
+    """
+    overlap = Overlap(resume)
+    params: dict[str, object] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
+    if overlap.since:
+        params["since"] = overlap.since
+    connection = wire.open_request(
+        endpoint,
+        wire.target(f"/v{version}/containers/{container_id}/logs", params),
+        # Following, the engine flushes every line: as chunks that would cost it and us half as much again.
+        # Not following, the last chunk is the only proof that the log was not cut off.
+        http="1.0" if follow else "1.1",
+        connect_seconds=min(CONNECT_SECONDS, endpoint.timeout),
+    )
+    return DockerLog(endpoint.name, connection, overlap)

@@ -1,0 +1,131 @@
+"""What the engine's JSON says, in our words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from hosts.executors.contract import ContainerState, EngineFacts, Observation, Usage
+from hosts.executors.docker.client import one_line
+
+_NEVER = "0001-01-01"
+_STATES: dict[str, ContainerState] = {
+    "created": "created",
+    "running": "running",
+    "paused": "running",
+    "restarting": "running",
+    "exited": "exited",
+    "dead": "exited",
+    "removing": "exited",
+}
+# A state that we do not know may be one in which the container runs: nothing must be deleted or begun again.
+_OTHER_STATE: ContainerState = "running"
+
+
+def observation(inspected: Mapping[str, Any], image_digest: str) -> Observation:
+    """One container from GET /containers/<id>/json."""
+    status = inspected["State"]
+    error = one_line(status.get("Error") or "")
+    name = inspected["Name"].removeprefix("/")
+    state = _STATES.get(status["Status"], _OTHER_STATE)
+    return Observation(
+        container_id=inspected["Id"],
+        name=name,
+        state=state,
+        labels=inspected["Config"].get("Labels") or {},
+        exit_code=status.get("ExitCode") if state == "exited" or error else None,
+        oom_killed=bool(status.get("OOMKilled")),
+        started_at=moment(status.get("StartedAt")),
+        finished_at=moment(status.get("FinishedAt")),
+        error=error,
+        image_digest=image_digest,
+        metadata={
+            "container_name": name,
+            "container_id": inspected["Id"],
+            "network": _network(inspected),
+            "volumes": list(inspected["HostConfig"].get("Binds") or []),
+            "ports": _ports(inspected["NetworkSettings"].get("Ports") or {}),
+            "image_digest": image_digest,
+        },
+    )
+
+
+def listed(entry: Mapping[str, Any]) -> Observation:
+    """One container from GET /containers/json, which tells neither times nor exit codes."""
+    return Observation(
+        container_id=entry["Id"],
+        name=next(iter(entry.get("Names") or [""])).removeprefix("/"),
+        state=_STATES.get(entry["State"], _OTHER_STATE),
+        labels=entry.get("Labels") or {},
+    )
+
+
+def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineFacts:
+    """An engine from GET /version and GET /info."""
+    return EngineFacts(
+        engine_id=str(info.get("ID") or ""),
+        version=str(version.get("Version") or ""),
+        api_version=str(version["ApiVersion"]),
+        cpus=info.get("NCPU"),
+        memory_bytes=info.get("MemTotal"),
+        containers_running=info.get("ContainersRunning"),
+        operating_system=str(info.get("OperatingSystem") or ""),
+    )
+
+
+def usage(stats: Mapping[str, Any]) -> Usage | None:
+    """One reading from GET /containers/<id>/stats; None if the container was not running."""
+    if str(stats.get("read", _NEVER)).startswith(_NEVER):
+        return None
+    cpu = (stats.get("cpu_stats") or {}).get("cpu_usage") or {}
+    networks = (stats.get("networks") or {}).values()
+    blocks = (stats.get("blkio_stats") or {}).get("io_service_bytes_recursive")
+    return Usage(
+        memory_bytes=_memory(stats.get("memory_stats") or {}),
+        cpu_seconds=cpu["total_usage"] / 1e9 if "total_usage" in cpu else None,
+        network_rx_bytes=_total(network.get("rx_bytes") for network in networks),
+        network_tx_bytes=_total(network.get("tx_bytes") for network in networks),
+        block_read_bytes=_blocks(blocks, "read"),
+        block_write_bytes=_blocks(blocks, "write"),
+        pids=(stats.get("pids_stats") or {}).get("current"),
+    )
+
+
+def moment(text: str | None) -> datetime | None:
+    """An engine's time; None for the year 1, by which it means never."""
+    if not text or text.startswith(_NEVER):
+        return None
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _network(inspected: Mapping[str, Any]) -> str:
+    joined = inspected["NetworkSettings"].get("Networks") or {}
+    mode = str(inspected["HostConfig"].get("NetworkMode") or "")
+    return mode if mode in joined or not joined else next(iter(joined))
+
+
+def _ports(ports: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        port: int(bound[0]["HostPort"]) for port, bound in ports.items() if bound and bound[0]["HostPort"]
+    }
+
+
+def _memory(memory: Mapping[str, Any]) -> int | None:
+    if "usage" not in memory:
+        return None
+    # The page cache counts as used, but goes away by itself; cgroup v1 and v2 name it differently.
+    details = memory.get("stats") or {}
+    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+    return max(0, int(memory["usage"]) - int(cache))
+
+
+def _blocks(entries: Iterable[Mapping[str, Any]] | None, direction: str) -> int | None:
+    if entries is None:
+        return None
+    return sum(int(entry["value"]) for entry in entries if str(entry["op"]).lower() == direction)
+
+
+def _total(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

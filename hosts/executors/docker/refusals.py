@@ -1,0 +1,82 @@
+"""What an engine's refusal of a create or a start means. Pure."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+from hosts.errors import ContainerExecutionError, EngineError, ImageMissing
+from hosts.executors.contract import Observation
+from hosts.executors.docker.client import Reply
+
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+
+_OCI = "oci runtime"
+# What stands around the one part that says something to the author of a job.
+_WRAPPING = re.compile(
+    r"^(failed to create (shim )?task: |oci runtime (create|start) failed: |runc create failed: "
+    r"|unable to start container process: |error during container init: |container_linux\.go:\d+: "
+    r"|starting container process caused: )+|: unknown$",
+    re.IGNORECASE,
+)
+_HINTS = (
+    ("range of cpus", "Lower cpu_limit, or use a host with more CPUs."),
+    ("memory limit", "Raise memory_limit of the template."),
+    ("invalid reference format", "Correct docker_image in the template."),
+    ("working directory", "Make working_directory an absolute path of a directory."),
+    ("is not a directory", "Make working_directory an absolute path of a directory."),
+    ("alias", "Only networks made by users can have aliases; remove them from the others."),
+    ("logging", "Check log_max_size of the host."),
+    ("network", "Check the networks of the template."),
+)
+
+
+def refused_create(reply: Reply) -> EngineError | None:
+    """The error for an answer that made no container for good; None where nothing is proved."""
+    words = reply.message.lower()
+    if reply.status == HTTPStatus.NOT_FOUND and "image" in words:
+        return ImageMissing(reply.message)
+    if reply.status == HTTPStatus.NOT_FOUND and "network" in words:
+        return network_missing(reply)
+    if reply.status == HTTPStatus.BAD_REQUEST or "is not a directory" in words:
+        return _final(reply, "create_refused")
+    return None
+
+
+def refused_connect(reply: Reply) -> EngineError | None:
+    """The error for a network that a container cannot join; None where nothing is proved."""
+    if reply.status == HTTPStatus.NOT_FOUND:
+        return network_missing(reply)
+    if reply.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
+        return _final(reply, "create_refused")
+    return None
+
+
+def refused_start(reply: Reply, seen: Observation, exit_code: int | None) -> EngineError | None:
+    """The error for a start that is proved to have started nothing; None where it is not."""
+    words = reply.message.lower()
+    refused = reply.status < HTTPStatus.INTERNAL_SERVER_ERROR or _OCI in words
+    if not refused or seen.state != "created" or seen.started_at or not (exit_code or seen.error):
+        return None
+    if exit_code == NOT_FOUND:
+        return _final(reply, "command_not_found", "Check the command, and the PATH of the image.", NOT_FOUND)
+    if exit_code == NOT_EXECUTABLE:
+        hint = "Check the command; what it names is a directory, or lacks the right to be run."
+        return _final(reply, "command_not_executable", hint, NOT_EXECUTABLE)
+    if reply.status == HTTPStatus.NOT_FOUND and "network" in words:
+        return network_missing(reply)
+    return _final(reply, "start_refused")
+
+
+def network_missing(reply: Reply) -> ContainerExecutionError:
+    """The error for a network that the engine does not have."""
+    return _final(reply, "network_missing", "Create the network on the host, or correct the template.")
+
+
+def _final(
+    reply: Reply, failure_class: str, hint: str = "", exit_code: int | None = None
+) -> ContainerExecutionError:
+    words = _WRAPPING.sub("", reply.message)
+    hint = hint or next((text for key, text in _HINTS if key in words.lower()), "")
+    return ContainerExecutionError(words, failure_class=failure_class, hint=hint, exit_code=exit_code)

@@ -1,0 +1,98 @@
+"""The frames that logs travel and are stored in: Docker's own, with its timestamps. Pure.
+
+A frame is 1 byte stream (1 stdout, 2 stderr), 3 zero bytes, 4 bytes big-endian length, and as many bytes:
+30 bytes RFC 3339 UTC time with nanoseconds, one space, and a line or a part of one.
+Source: the Docker Engine API, "Stream format" of POST /containers/{id}/attach, with `timestamps=1`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+STDOUT, STDERR = 1, 2
+HEADER = struct.Struct(">BxxxL")
+TIME_BYTES = 30
+_PREFIX_BYTES = TIME_BYTES + 1
+
+
+class Frame(NamedTuple):
+    """One frame. `time` is the 30 bytes as the engine wrote them."""
+
+    stream: int
+    time: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What a run of frames holds: bytes and line ends per stream, its size, its first and newest time."""
+
+    stdout_bytes: int
+    stderr_bytes: int
+    stdout_lines: int
+    stderr_lines: int
+    raw_bytes: int
+    first_at: datetime
+    last_at: datetime
+    newest: str
+
+
+def pack(stream: int, time: bytes, payload: bytes) -> bytes:
+    """One frame as bytes."""
+    return HEADER.pack(stream, _PREFIX_BYTES + len(payload)) + time + b" " + payload
+
+
+def walk(data: bytes) -> Iterator[Frame]:
+    """The frames in data that holds whole frames only."""
+    place, size = 0, len(data)
+    while place < size:
+        stream, length = HEADER.unpack_from(data, place)
+        start = place + HEADER.size
+        place = start + length
+        yield Frame(stream, data[start : start + TIME_BYTES], data[start + _PREFIX_BYTES : place])
+
+
+def tally(data: bytes) -> Tally:
+    """Count whole frames; at least one must be there."""
+    counts = {STDOUT: [0, 0], STDERR: [0, 0]}
+    first = newest = b""
+    for stream, time, payload in walk(data):
+        count = counts[stream]
+        count[0] += len(payload)
+        count[1] += payload.count(b"\n")
+        first = first or time
+        newest = max(newest, time)
+    return Tally(
+        stdout_bytes=counts[STDOUT][0],
+        stderr_bytes=counts[STDERR][0],
+        stdout_lines=counts[STDOUT][1],
+        stderr_lines=counts[STDERR][1],
+        raw_bytes=len(data),
+        first_at=moment(first.decode()),
+        last_at=moment(newest.decode()),
+        newest=newest.decode(),
+    )
+
+
+def moment(time: str) -> datetime:
+    """A frame's time, cut to microseconds."""
+    return datetime.fromisoformat(time[:26]).replace(tzinfo=UTC)
+
+
+def stamp(nanoseconds: int) -> bytes:
+    """The 30 bytes for a time in nanoseconds since 1970."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{rest:09d}Z".encode()
+
+
+class Joiner:
+    """Gives the bytes that the container wrote back out of its frames."""
+
+    def payload(self, frame: Frame) -> bytes:
+        """The frame's part of its stream."""
+        return frame.payload

@@ -1,0 +1,217 @@
+"""The executor for machines without containers: every job is a plain process, under the same contract.
+
+What a process cannot have is left out, and said: images and networks are ignored, there is no file system of
+its own, and no other user. `memory_limit` bounds the data segment of each process (RLIMIT_DATA: what it
+allocates, not what it maps), `cpu_limit`, rounded up, is the number of CPUs it may run on. Linux only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import platform
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import psutil
+from django.conf import settings
+
+from hosts.errors import ConfigurationError, ContainerBusy, ContainerExecutionError, DockerConnectionError
+from hosts.executors.contract import (
+    ContainerExecutor,
+    EngineFacts,
+    Hint,
+    HostView,
+    JobView,
+    Observation,
+    Resume,
+    Usage,
+)
+from hosts.executors.process import blueprint, configuration, launch, processes
+from hosts.executors.process.logs import FileLog
+from hosts.executors.process.root import ProcessRoot
+from hosts.executors.process.store import Folder, Phase, Run, Spec
+from hosts.executors.process.watch import Watcher
+
+_CREATE_TRIES = 3
+
+
+class ProcessExecutor(ContainerExecutor):
+    """Jobs as processes of this machine. Use one object for all threads: `watch` hears of its own starts."""
+
+    kind: ClassVar[str] = "process"
+    label: ClassVar[str] = "Processes on this machine (no image, no network, no isolation)"
+
+    def __init__(self, host: HostView) -> None:
+        super().__init__(host)
+        self._root = ProcessRoot(configuration.root_of(host.base_url, host.config))
+        self._timeout = configuration.timeout_of(host.config)
+        self._watchers: list[Watcher] = []
+
+    @classmethod
+    def validate_config(cls, base_url: str, config: Mapping[str, Any]) -> list[str]:
+        """Sentences that say what is wrong with a host's settings; empty when nothing is."""
+        return configuration.problems(base_url, config)
+
+    def check(self) -> EngineFacts:
+        """Who this engine is; ConfigurationError if processes are not allowed here."""
+        self._require_allowed()
+        with _translated():
+            engine_id = self._root.engine_id()
+            if not os.access(self._root.path, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self._root.path))
+            return EngineFacts(
+                engine_id=engine_id,
+                version=platform.python_version(),
+                cpus=len(os.sched_getaffinity(0)),
+                memory_bytes=psutil.virtual_memory().total,
+                containers_running=sum(folder.phase() is Phase.RUNNING for folder in self._root.folders()),
+                operating_system=f"{platform.system()} {platform.release()}",
+            )
+
+    def create(self, job: JobView) -> Observation:
+        """Make the folder of the job, which is its container, not started."""
+        self._require_allowed()
+        spec = blueprint.spec_of(self.host, job)
+        with _translated():
+            self._root.open()
+            for _ in range(_CREATE_TRIES):
+                folder = self._root.make(spec, blueprint.environment_of(job, spec))
+                made = (folder or self._root.named(spec.name)).observe(fresh=folder is not None)
+                if made:
+                    job.executor_metadata["folder"] = made.metadata["folder"]
+                    job.save()
+                    return made
+        raise ContainerExecutionError(
+            f"{self._root.path / spec.name} is in the way, and not the folder of a job.",
+            failure_class="name_taken",
+            hint="Move it away.",
+        )
+
+    def start(self, container_id: str) -> None:
+        """Run the job once, ever: a second call returns, or raises what the first one raised."""
+        with _translated():
+            self._root.open()
+            folder, spec = self._require(container_id)
+            try:
+                launch.start(folder, spec, timeout_seconds=self._timeout)
+            finally:
+                for watcher in tuple(self._watchers):
+                    watcher.tell(folder)
+
+    def observe(self, ref: str) -> Observation | None:
+        """The job with this id or name; None only if this root, and no other one, has none."""
+        with _translated():
+            self._root.open()
+            folder = self._root.find(ref)
+            return folder.observe() if folder else None
+
+    def list_containers(self) -> list[Observation]:
+        """Every job of this installation."""
+        with _translated():
+            self._root.open()
+            self._root.sweep()
+            seen = [folder.observe() for folder in self._root.folders()]
+        installation = str(self.host.installation)
+        return [one for one in seen if one and one.label("installation") == installation]
+
+    def signal(self, container_id: str, name: Literal["TERM", "KILL"]) -> None:
+        """TERM to the job's first process, KILL to all; no error if it is not running."""
+        with _translated():
+            self._root.open()
+            run = self._running(container_id)
+            if run is None:
+                return
+            processes.require_visible(run)
+            if name == "KILL":
+                processes.kill(run, container_id)
+            else:
+                processes.terminate(run)
+
+    def remove(self, container_id: str, *, force: bool = False) -> None:
+        """Delete the folder, once nothing of the job runs; ContainerBusy if it does and not `force`."""
+        with _translated():
+            self._root.open()
+            folder = self._root.with_id(container_id)
+            if folder is None:
+                return
+            if not folder.revoke(container_id):
+                self._end_all(folder, container_id, force=force)
+            self._root.remove(folder, container_id)
+
+    def open_log(self, container_id: str, resume: Resume, *, follow: bool) -> FileLog:
+        """The log after what is stored; DockerConnectionError if the job is gone."""
+        with _translated():
+            self._root.open()
+            folder, _ = self._require(container_id)
+            return FileLog(folder, container_id, resume, follow=follow)
+
+    def watch(self, stop: threading.Event) -> Iterator[Hint]:
+        """Yield a hint as soon as a job ends that ran at the beginning, or was started by this object."""
+        watcher = Watcher()
+        self._watchers.append(watcher)
+        try:
+            with _translated():
+                self._root.open()
+                running = (folder for folder in self._root.folders() if folder.phase() is Phase.RUNNING)
+                yield from watcher.run(running, stop)
+        finally:
+            self._watchers.remove(watcher)
+            watcher.close()
+
+    def usage(self, container_id: str) -> Usage | None:
+        """What all processes of the job use together; None if it is not running."""
+        with _translated():
+            self._root.open()
+            run = self._running(container_id)
+            return processes.measure(run) if run else None
+
+    def _require(self, container_id: str) -> tuple[Folder, Spec]:
+        folder = self._root.with_id(container_id)
+        spec = folder.spec() if folder else None
+        if folder is None or spec is None:
+            raise DockerConnectionError(f"There is no job {container_id} in {self._root.path} (any more).")
+        return folder, spec
+
+    def _running(self, container_id: str) -> Run | None:
+        """The run of a job that is running now."""
+        folder = self._root.with_id(container_id)
+        if folder is None or folder.phase() is not Phase.RUNNING:
+            return None
+        run = folder.run()
+        return run if folder.holds(container_id) else None
+
+    def _end_all(self, folder: Folder, container_id: str, *, force: bool) -> None:
+        """Make sure that nothing of a started job is left."""
+        phase, run = folder.phase(), folder.run()
+        if run is None or not folder.holds(container_id) or phase in {Phase.EXITED, Phase.REFUSED}:
+            return
+        if phase is Phase.RUNNING and not force:
+            raise ContainerBusy(f"{folder.name} is running.")
+        # Nothing buried the job of a shim that was killed: its children may have outlived it.
+        processes.require_visible(run)
+        processes.kill(run, container_id)
+        processes.wait_for_end(run, container_id, timeout_seconds=self._timeout)
+        if folder.phase() is Phase.RUNNING or processes.members(container_id):
+            raise DockerConnectionError(f"{folder.name} was killed, but lives on after {self._timeout:g} s.")
+
+    @staticmethod
+    def _require_allowed() -> None:
+        if not settings.TALLYMAN_ALLOW_PROCESS_EXECUTOR:
+            raise ConfigurationError(
+                "Jobs as plain processes are not allowed here: they can do whatever the worker's user can. "
+                "Set TALLYMAN_ALLOW_PROCESS_EXECUTOR to allow them."
+            )
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """What the file system and the kernel say, in the words of the contract."""
+    try:
+        yield
+    except OSError as exc:
+        raise DockerConnectionError(f"The process root cannot be used: {exc}.") from exc
+    except psutil.Error as exc:
+        raise DockerConnectionError(f"The processes cannot be seen: {exc}.") from exc

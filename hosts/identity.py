@@ -1,0 +1,83 @@
+"""Who a process is, so precisely that another process on the same machine can prove it dead.
+
+A pid alone is reused; (pid, start ticks) within one boot and one pid namespace is not.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+_START_TICKS_FIELD = 22  # proc(5): /proc/<pid>/stat, counted from 1
+_STATE_FIELD = 3
+_DEAD_STATES = {"Z", "X", "x"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """One process of one boot of one machine. `start_ticks` is clock ticks from boot to its start."""
+
+    machine: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    start_ticks: int
+
+    def is_proved_dead(self) -> bool:
+        """True only if this process can see that the other one is gone; elsewhere nothing is proved."""
+        here = _place()
+        if (self.machine, self.boot_id, self.pid_namespace) != here or not self.pid:
+            return False
+        return start_ticks(self.pid) != self.start_ticks
+
+
+def current() -> ProcessIdentity:
+    """This process; ask again after a fork."""
+    pid = os.getpid()
+    ticks = start_ticks(pid)
+    if ticks is None:
+        raise RuntimeError("/proc is not mounted, so processes cannot be told apart; mount it.")
+    return ProcessIdentity(*_place(), pid, ticks)
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process with this pid started; None if there is none, or only its zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The command's name, in parentheses, may hold spaces and parentheses itself.
+    fields = stat[stat.rindex(")") + 2 :].split()
+    if fields[_STATE_FIELD - 3] in _DEAD_STATES:
+        return None
+    return int(fields[_START_TICKS_FIELD - 3])
+
+
+def machine_name() -> str:
+    """A name for this machine that its boots share: the machine id, and the host's name for people."""
+    return _place()[0]
+
+
+def boot_clock() -> float:
+    """Seconds on a clock that no one sets and that goes on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@lru_cache(maxsize=1)
+def _place() -> tuple[str, str, str]:
+    return (
+        f"{socket.gethostname()}/{_read('/etc/machine-id')[:32]}",
+        _read("/proc/sys/kernel/random/boot_id"),
+        os.readlink("/proc/self/ns/pid"),
+    )
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

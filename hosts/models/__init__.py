@@ -1,0 +1,16 @@
+from hosts.models.host import Availability, DockerHost, HostState
+from hosts.models.installation import Installation
+from hosts.models.lease import HostLease
+from hosts.models.request import HostRequest, RequestVerb
+from hosts.models.sample import HostSample
+
+__all__ = [
+    "Availability",
+    "DockerHost",
+    "HostLease",
+    "HostRequest",
+    "HostSample",
+    "HostState",
+    "Installation",
+    "RequestVerb",
+]

@@ -1,0 +1,148 @@
+"""DockerHost: an engine that can run containers, what people want of it, and what was last seen of it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from hosts.errors import ConfigurationError
+from hosts.executors.contract import HostView
+from hosts.executors.registry import EXECUTORS, executor_class
+from hosts.fields import EncryptedJSONField
+from hosts.ids import new_id
+
+name_validator = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+    "Use letters, digits, dots, dashes and underscores, starting with a letter or digit.",
+)
+
+
+class Availability(models.TextChoices):
+    """What an operator wants of a host."""
+
+    ACTIVE = "active", "Active"
+    CORDONED = "cordoned", "Cordoned (no new jobs)"
+    DRAINING = "draining", "Draining (no new jobs, waiting for the running ones)"
+
+
+class HostState(models.TextChoices):
+    """What was last seen of a host; written by the worker that holds it."""
+
+    UNKNOWN = "unknown", "Not seen yet"
+    ONLINE = "online", "Online"
+    UNREACHABLE = "unreachable", "Unreachable"
+    PARKED = "parked", "Parked: its settings need an edit"
+
+
+class HostQuerySet(models.QuerySet["DockerHost"]):
+    """The words other layers ask for hosts in."""
+
+    def active(self) -> HostQuerySet:
+        """Hosts that shall have a worker."""
+        return self.filter(is_active=True, archived_at=None)
+
+    def claiming(self) -> HostQuerySet:
+        """Hosts that may take new jobs, as far as operators say."""
+        return self.active().filter(availability=Availability.ACTIVE)
+
+
+class DockerHost(models.Model):
+    """One engine. `connection_string` and `executor_config["base_url"]` name the same thing."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=100, unique=True, validators=[name_validator])
+    executor_type = models.CharField(
+        max_length=20,
+        default="docker",
+        db_default="docker",
+        choices=[(kind, kind) for kind in EXECUTORS],
+    )
+    connection_string = models.CharField(
+        max_length=500,
+        blank=True,
+        db_default="",
+        help_text="unix:///var/run/docker.sock, tcp://host:2376; the same thing as base_url in the configuration.",
+    )
+    executor_config = models.JSONField(default=dict, blank=True, db_default={})
+    secret_config = EncryptedJSONField(default=dict, blank=True, db_default="", editable=False)
+    weight = models.PositiveIntegerField(
+        default=100,
+        db_default=100,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="1 to 1000. Jobs without a host go to the heaviest host that has room.",
+    )
+    max_concurrent_jobs = models.PositiveIntegerField(
+        default=10, db_default=10, validators=[MinValueValidator(1), MaxValueValidator(1000)]
+    )
+    is_active = models.BooleanField(default=True, db_default=True)
+    availability = models.CharField(
+        max_length=10, choices=Availability, default=Availability.ACTIVE, db_default=Availability.ACTIVE.value
+    )
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    engine_id = models.CharField(max_length=200, null=True, unique=True, editable=False)  # noqa: DJ001 (unique)
+    state = models.CharField(
+        max_length=12, choices=HostState, default=HostState.UNKNOWN, db_default=HostState.UNKNOWN.value, editable=False
+    )
+    state_since_at = models.DateTimeField(null=True, editable=False)
+    state_reason = models.TextField(blank=True, db_default="", editable=False)
+    seen_at = models.DateTimeField(null=True, editable=False)
+    engine_version = models.CharField(max_length=100, blank=True, db_default="", editable=False)
+    engine_cpus = models.PositiveIntegerField(null=True, editable=False)
+    engine_memory_bytes = models.BigIntegerField(null=True, editable=False)
+
+    objects = HostQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [
+            models.CheckConstraint(condition=models.Q(weight__range=(1, 1000)), name="host_weight_1_to_1000"),
+            models.CheckConstraint(
+                condition=models.Q(max_concurrent_jobs__range=(1, 1000)), name="host_max_concurrent_jobs_1_to_1000"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def base_url(self) -> str:
+        """Where the engine is, whichever of the two fields says it."""
+        return self.connection_string or str(self.executor_config.get("base_url", ""))
+
+    def view(self, installation: UUID) -> HostView:
+        """What an executor may know of this host."""
+        return HostView(
+            id=self.id,
+            name=self.name,
+            executor_type=self.executor_type,
+            base_url=self.base_url,
+            installation=installation,
+            config={**self.executor_config, **self.secret_config},
+        )
+
+    def clean(self) -> None:
+        """Refuse settings that the executor cannot work with."""
+        if not isinstance(self.executor_config, dict):
+            raise ValidationError({"executor_config": "This must be a JSON object."})
+        configured = self.executor_config.get("base_url")
+        if configured and self.connection_string and configured != self.connection_string:
+            raise ValidationError(
+                {"connection_string": f"executor_config says base_url {configured!r}; give one of the two, or the same."}
+            )
+        problems = self._executor_problems({**self.executor_config, **self.secret_config})
+        if problems:
+            raise ValidationError({"executor_config": problems})
+
+    def _executor_problems(self, config: dict[str, Any]) -> list[str]:
+        try:
+            return executor_class(self.executor_type).validate_config(self.base_url, config)
+        except ConfigurationError as exc:
+            return [str(exc)]

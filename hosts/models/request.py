@@ -1,0 +1,40 @@
+"""HostRequest: what somebody asked of a host, and what its worker answered."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from hosts.ids import new_id
+from hosts.models.host import DockerHost
+
+
+class RequestVerb(models.TextChoices):
+    """What can be asked of a worker."""
+
+    TEST = "test", "Test the connection"
+
+
+class HostRequest(models.Model):
+    """An intent: written by a page or command, carried out by the worker that holds the host."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    host = models.ForeignKey(DockerHost, on_delete=models.CASCADE, related_name="requests")
+    verb = models.CharField(max_length=20, choices=RequestVerb)
+    args = models.JSONField(default=dict, blank=True, db_default={})
+    by = models.CharField(max_length=150, blank=True, db_default="")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+    taken_at = models.DateTimeField(null=True)
+    done_at = models.DateTimeField(null=True)
+    ok = models.BooleanField(null=True)
+    result = models.TextField(blank=True, db_default="")
+
+    class Meta:
+        ordering = ("-at",)
+        indexes = [
+            models.Index(fields=["host", "at"], condition=models.Q(done_at=None), name="hostrequest_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.host_id}"

@@ -1,0 +1,33 @@
+"""What a container that was found under a job's name means for the attempt that is to run. Pure."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from uuid import UUID
+
+from hosts.executors.contract import Observation
+
+
+class Found(Enum):
+    """What was found, and so what to do."""
+
+    FOREIGN = auto()  # somebody else's: reject the attempt, never touch the container
+    OLDER = auto()  # an earlier attempt's, which has ended: clear it away
+    UNSTARTED = auto()  # this attempt's, made by an owner who did not start it: delete without force, make anew
+    RUNNING = auto()  # this attempt's: adopt
+    EXITED = auto()  # this attempt's: harvest
+
+
+def classify(seen: Observation, *, installation: UUID, job_id: UUID, number: int) -> Found:
+    """Read the container's labels and state, and nothing else of it."""
+    if seen.label("installation") != str(installation) or seen.label("job") != str(job_id):
+        return Found.FOREIGN
+    if not seen.label("attempt").isdecimal():
+        return Found.FOREIGN
+    if int(seen.label("attempt")) != number:
+        return Found.OLDER
+    if seen.state == "running":
+        return Found.RUNNING
+    if seen.state == "exited":
+        return Found.EXITED
+    return Found.UNSTARTED

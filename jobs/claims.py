@@ -1,0 +1,141 @@
+"""Taking hosts and jobs: the only places that lock rows of jobs.
+
+Taking a host raises its epoch and restamps every open attempt on it in one transaction, so a former holder's
+writes change no row from then on. Taking jobs locks the lease first: a takeover waits for the claim, or the
+claim finds the lease gone. (A claim that only tested whether the lease exists leaked a stale attempt through.)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from hosts import leases
+from hosts.identity import ProcessIdentity
+from hosts.leases import Lease
+from hosts.models import DockerHost
+from jobs import batches, spec
+from jobs.models import (
+    Attempt,
+    ContainerJob,
+    ContainerTemplate,
+    EnvironmentVariable,
+    JobEvent,
+    NetworkAssignment,
+)
+from jobs.states import AttemptState, JobStatus
+
+STAND_BACK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How many jobs a worker may take, and which: `oldest_first` passes over priority, so that none starves."""
+
+    room: int
+    stand_back: bool = False
+    oldest_first: bool = False
+
+
+def take_host(host_id: UUID, *, who: ProcessIdentity) -> Lease | None:
+    """Take the host's lease and every open attempt with it; None if somebody else holds the host."""
+    with transaction.atomic():
+        lease = leases.take(host_id, who=who)
+        if lease is not None:
+            Attempt.objects.filter(host_id=host_id).open().update(epoch=lease.epoch)
+    return lease
+
+
+def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID, who: str) -> list[Attempt]:
+    """Claim up to `wanted.room` jobs, those pinned to the host first; their attempts, oldest claim first.
+
+    Raises LeaseLost, with nothing claimed, if the lease is not ours any more.
+    """
+    if wanted.room <= 0 or not anything_claimable(host.id):
+        return []
+    with transaction.atomic():
+        leases.lock_current(lease)
+        claimed = _pick(host.id, wanted.room, wanted, pinned=True)
+        if len(claimed) < wanted.room:
+            claimed += _pick(host.id, wanted.room - len(claimed), wanted, pinned=False)
+        if not claimed:
+            return []
+        return _open_attempts(claimed, lease, host, installation=installation, who=who)
+
+
+def anything_claimable(host_id: UUID) -> bool:
+    """Whether a claim could find anything: a look at the partial index, with no lock taken."""
+    due = ContainerJob.objects.pending().filter(hold="")
+    return due.filter(docker_host_id=host_id).exists() or due.filter(docker_host=None).exists()
+
+
+def _pick(host_id: UUID, limit: int, wanted: Wanted, *, pinned: bool) -> list[UUID]:
+    where = "docker_host_id = %s" if pinned else "docker_host_id IS NULL"
+    params: list[Any] = [_key(host_id)] if pinned else []
+    if not pinned and wanted.stand_back:
+        where += f" AND created_at < {batches.later('%s')}"
+        params.append(-STAND_BACK_SECONDS)
+    order = "created_at, id" if wanted.oldest_first else "priority DESC, created_at, id"
+    skip = " FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    pick = (
+        f"SELECT id FROM jobs_containerjob WHERE status = '{JobStatus.PENDING}' AND hold = '' AND {where} "  # noqa: S608
+        f"AND (not_before_at IS NULL OR not_before_at <= {batches.now()}) ORDER BY {order} LIMIT %s{skip}"
+    )
+    # MATERIALIZED: as a plain subquery the planner may run the LIMIT again for every row, and take too many.
+    materialized = "MATERIALIZED " if connection.vendor == "postgresql" else ""
+    sql = (
+        f"WITH pick AS {materialized}({pick}) UPDATE jobs_containerjob SET status = '{JobStatus.STARTING}', "  # noqa: S608
+        "attempt_count = attempt_count + 1, started_at = NULL, not_before_at = NULL, pending_reason = '' "
+        "WHERE id IN (SELECT id FROM pick) RETURNING id"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*params, limit])
+        return [row[0] if isinstance(row[0], UUID) else UUID(row[0]) for row in cursor.fetchall()]
+
+
+def _key(value: UUID) -> Any:
+    return ContainerJob._meta.pk.get_db_prep_value(value, connection)
+
+
+def _open_attempts(
+    job_ids: Sequence[UUID], lease: Lease, host: DockerHost, *, installation: UUID, who: str
+) -> list[Attempt]:
+    jobs = sorted(ContainerJob.objects.filter(id__in=job_ids), key=lambda job: (-job.priority, job.created_at, job.id))
+    templates = ContainerTemplate.objects.in_bulk({job.template_id for job in jobs})
+    variables, networks = _parts(templates)
+    attempts = [
+        Attempt(
+            job=job,
+            number=job.attempt_count,
+            host=host,
+            host_name=host.name,
+            epoch=lease.epoch,
+            state=AttemptState.CLAIMED,
+            spec=spec.freeze(job, templates[job.template_id], variables[job.template_id], networks[job.template_id]),
+            container_name=spec.container_name(installation, job.id),
+        )
+        for job in jobs
+    ]
+    Attempt.objects.bulk_create(attempts)
+    JobEvent.objects.bulk_create(
+        JobEvent(job=attempt.job, attempt_number=attempt.number, kind="claimed", message=f"by {host.name}", who=who)
+        for attempt in attempts
+    )
+    return attempts
+
+
+def _parts(
+    templates: dict[UUID, ContainerTemplate],
+) -> tuple[dict[UUID, list[EnvironmentVariable]], dict[UUID, list[NetworkAssignment]]]:
+    variables: dict[UUID, list[EnvironmentVariable]] = defaultdict(list)
+    networks: dict[UUID, list[NetworkAssignment]] = defaultdict(list)
+    for variable in EnvironmentVariable.objects.filter(template_id__in=templates):
+        variables[variable.template_id].append(variable)
+    for network in NetworkAssignment.objects.filter(template_id__in=templates):
+        networks[network.template_id].append(network)
+    return variables, networks

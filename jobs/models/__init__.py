@@ -1,0 +1,19 @@
+from jobs.models.attempt import Attempt
+from jobs.models.execution import ContainerExecution, UsageSample
+from jobs.models.history import JobEvent, Tally
+from jobs.models.job import ContainerJob
+from jobs.models.log import LogChunk
+from jobs.models.template import ContainerTemplate, EnvironmentVariable, NetworkAssignment
+
+__all__ = [
+    "Attempt",
+    "ContainerExecution",
+    "ContainerJob",
+    "ContainerTemplate",
+    "EnvironmentVariable",
+    "JobEvent",
+    "LogChunk",
+    "NetworkAssignment",
+    "Tally",
+    "UsageSample",
+]

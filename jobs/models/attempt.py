@@ -1,0 +1,86 @@
+"""Attempt: one launch of a job. It runs once and never goes back; a retry is another attempt."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from hosts.ids import new_id
+from hosts.models import DockerHost
+from jobs.models.job import ContainerJob
+from jobs.states import SLOT_HOLDING, AttemptState, Outcome, StopReason
+
+_NOT_ENDED = ~models.Q(state="ended")
+
+
+class AttemptQuerySet(models.QuerySet["Attempt"]):
+    """The words other layers ask for attempts in."""
+
+    def open(self) -> AttemptQuerySet:
+        """Attempts that have not ended."""
+        return self.exclude(state=AttemptState.ENDED)
+
+    def holding_slots(self) -> AttemptQuerySet:
+        """Attempts that count against their host's room."""
+        return self.filter(state__in=SLOT_HOLDING)
+
+
+class Attempt(models.Model):
+    """Written only by guarded updates: primary key, epoch and state decide, the row count tells.
+
+    `spec` is the container as it was frozen when claimed, with secrets as references. `log_cursor` is the
+    engine's time of the newest stored log frame (RFC 3339, nanoseconds), `next_seq` the next chunk's number.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    job = models.ForeignKey(ContainerJob, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    host = models.ForeignKey(DockerHost, on_delete=models.PROTECT, related_name="attempts")
+    host_name = models.CharField(max_length=100)
+    epoch = models.BigIntegerField()
+    state = models.CharField(max_length=10, choices=AttemptState, default=AttemptState.CLAIMED)
+    outcome = models.CharField(max_length=12, choices=Outcome, blank=True, db_default="")
+    spec = models.JSONField(default=dict)
+    container_name = models.CharField(max_length=200)
+    container_id = models.CharField(max_length=200, blank=True, db_default="")
+    image_digest = models.CharField(max_length=500, blank=True, db_default="")
+    stop_reason = models.CharField(max_length=12, choices=StopReason, blank=True, db_default="")
+    exit_code = models.IntegerField(null=True)
+    oom_killed = models.BooleanField(default=False, db_default=False)
+    failure_class = models.CharField(max_length=50, blank=True, db_default="")
+    failure_message = models.TextField(blank=True, db_default="")
+    failure_hint = models.TextField(blank=True, db_default="")
+    unknown_since_at = models.DateTimeField(null=True)
+
+    claimed_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    stopping_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    log_cursor = models.CharField(max_length=30, blank=True, db_default="")
+    next_seq = models.PositiveIntegerField(default=0, db_default=0)
+    stdout_bytes = models.BigIntegerField(default=0, db_default=0)
+    stderr_bytes = models.BigIntegerField(default=0, db_default=0)
+    stdout_lines = models.BigIntegerField(default=0, db_default=0)
+    stderr_lines = models.BigIntegerField(default=0, db_default=0)
+    logs_complete = models.BooleanField(default=False, db_default=False)
+    logs_note = models.CharField(max_length=200, blank=True, db_default="")
+
+    objects = AttemptQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-claimed_at",)
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="attempt_number_once_a_job"),
+            models.UniqueConstraint(fields=["job"], condition=_NOT_ENDED, name="attempt_one_open_a_job"),
+            models.CheckConstraint(
+                condition=models.Q(state="ended", outcome__gt="") | models.Q(~models.Q(state="ended"), outcome=""),
+                name="attempt_outcome_with_the_end",
+            ),
+        ]
+        indexes = [models.Index(fields=["host", "state"], condition=_NOT_ENDED, name="attempt_open_on_host")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} attempt {self.number}"

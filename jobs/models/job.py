@@ -1,0 +1,131 @@
+"""ContainerJob: the wish to run a template, and what became of it."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from hosts.fields import EncryptedJSONField
+from hosts.ids import new_id
+from hosts.models import DockerHost
+from jobs import validators
+from jobs.models.template import ContainerTemplate
+from jobs.states import ENDED_STATUSES, OPEN_STATUSES, JobStatus
+
+
+class Hold(models.TextChoices):
+    """Why a pending job is not to be claimed."""
+
+    NONE = "", "Not held"
+    STOPPED = "stopped", "Stopped by a person; start it again"
+    RESTART = "restart", "Waits for the job it restarts to end"
+
+
+class JobQuerySet(models.QuerySet["ContainerJob"]):
+    """The words other layers ask for jobs in."""
+
+    def pending(self) -> JobQuerySet:
+        """Jobs without an open attempt that have not ended."""
+        return self.filter(status=JobStatus.PENDING)
+
+    def open(self) -> JobQuerySet:
+        """Jobs with an open attempt."""
+        return self.filter(status__in=OPEN_STATUSES)
+
+    def ended(self) -> JobQuerySet:
+        """Jobs that will not change any more, unless somebody retries them."""
+        return self.filter(status__in=ENDED_STATUSES)
+
+
+class ContainerJob(models.Model):
+    """One job. A bare row (`objects.create`, `bulk_create`, plain SQL) is a full submission.
+
+    Everything below `priority` is written by guarded updates of `jobs.moves` and `jobs.operations` only.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    template = models.ForeignKey(ContainerTemplate, on_delete=models.PROTECT, related_name="jobs")
+    docker_host = models.ForeignKey(
+        DockerHost,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="pinned_jobs",
+        help_text="Empty: any host with room, the heaviest first.",
+    )
+    name = models.CharField(max_length=200, blank=True, db_default="")
+    override_image = models.CharField(
+        max_length=500, blank=True, db_default="", validators=[validators.validate_no_nul]
+    )
+    override_command = models.TextField(blank=True, db_default="", validators=[validators.validate_command])
+    override_environment = models.JSONField(
+        default=dict, blank=True, db_default={}, validators=[validators.validate_environment]
+    )
+    secret_environment = EncryptedJSONField(default=dict, blank=True, db_default="", editable=False)
+    priority = models.SmallIntegerField(default=0, db_default=0, help_text="Higher goes first.")
+
+    status = models.CharField(
+        max_length=10,
+        choices=JobStatus,
+        default=JobStatus.PENDING,
+        db_default=JobStatus.PENDING.value,
+        editable=False,
+    )
+    hold = models.CharField(
+        max_length=10, choices=Hold, default=Hold.NONE, db_default="", blank=True, editable=False
+    )
+    pending_reason = models.CharField(max_length=200, blank=True, db_default="", editable=False)
+    not_before_at = models.DateTimeField(null=True, blank=True, editable=False)
+    attempt_count = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    infra_failure_count = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    executor_metadata = models.JSONField(default=dict, blank=True, db_default={}, editable=False)
+    exit_code = models.IntegerField(null=True, editable=False)
+    failure_class = models.CharField(max_length=50, blank=True, db_default="", editable=False)
+    failure_message = models.TextField(blank=True, db_default="", editable=False)
+    failure_hint = models.TextField(blank=True, db_default="", editable=False)
+    cancel_requested_at = models.DateTimeField(null=True, editable=False)
+    cancel_force = models.BooleanField(default=False, db_default=False, editable=False)
+    cancelled_by = models.CharField(max_length=150, blank=True, db_default="", editable=False)
+    restarted_from = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="restarts", editable=False
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    started_at = models.DateTimeField(null=True, editable=False)
+    completed_at = models.DateTimeField(null=True, editable=False)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        indexes = [
+            models.Index(
+                "docker_host",
+                models.F("priority").desc(),
+                "created_at",
+                "id",
+                condition=models.Q(status="pending", hold=""),
+                name="job_claimable",
+            ),
+            models.Index(
+                fields=["docker_host", "created_at"],
+                condition=models.Q(status="pending", hold=""),
+                name="job_claimable_oldest",
+            ),
+            models.Index(
+                fields=["cancel_requested_at"],
+                condition=models.Q(status__in=["starting", "running"]),
+                name="job_open_cancels",
+            ),
+            models.Index(fields=["-created_at", "-id"], name="job_newest"),
+            models.Index(fields=["status", "-created_at", "-id"], name="job_status_newest"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(status__in=JobStatus.values), name="job_status_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or str(self.id)

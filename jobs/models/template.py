@@ -1,0 +1,123 @@
+"""What can be run: image, command, limits, environment, networks."""
+
+from __future__ import annotations
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from hosts.fields import EncryptedTextField
+from hosts.ids import new_id
+from jobs import validators
+
+
+class ContainerTemplate(models.Model):
+    """A reusable definition. It is frozen onto the attempt when a job is claimed."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=100, unique=True)
+    description = models.TextField(blank=True, db_default="")
+    docker_image = models.CharField(max_length=500, validators=[validators.validate_no_nul])
+    command = models.TextField(
+        blank=True,
+        db_default="",
+        validators=[validators.validate_command],
+        help_text="Shell words; empty: the image's own command. Use sh -c '...' for pipes and &&.",
+    )
+    working_directory = models.CharField(
+        max_length=500, blank=True, db_default="", validators=[validators.validate_no_nul]
+    )
+    memory_limit = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(64)], help_text="MB, at least 64; empty: no limit."
+    )
+    cpu_limit = models.DecimalField(
+        null=True,
+        blank=True,
+        max_digits=4,
+        decimal_places=2,
+        validators=[MinValueValidator(0.1), MaxValueValidator(32)],
+        help_text="Cores, 0.1 to 32.0; empty: no limit.",
+    )
+    timeout_seconds = models.PositiveIntegerField(
+        default=3600, db_default=3600, validators=[MinValueValidator(1)], help_text="From the start of the container."
+    )
+    stop_grace_seconds = models.PositiveIntegerField(
+        default=10,
+        db_default=10,
+        validators=[MaxValueValidator(3600)],
+        help_text="How long a container has between TERM and KILL.",
+    )
+    max_attempts = models.PositiveIntegerField(
+        default=1, db_default=1, validators=[MinValueValidator(1), MaxValueValidator(100)]
+    )
+    retry_on = models.JSONField(
+        default=list,
+        blank=True,
+        db_default=[],
+        validators=[validators.validate_retry_on],
+        help_text='Outcomes that are run again, up to max_attempts: "user", "oom", "timeout", "interrupted", "lost".',
+    )
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(memory_limit=None) | models.Q(memory_limit__gte=64),
+                name="template_memory_limit_at_least_64",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cpu_limit=None) | models.Q(cpu_limit__range=("0.1", "32")),
+                name="template_cpu_limit_0_1_to_32",
+            ),
+            models.CheckConstraint(condition=models.Q(timeout_seconds__gte=1), name="template_timeout_at_least_1"),
+            models.CheckConstraint(
+                condition=models.Q(max_attempts__range=(1, 100)), name="template_max_attempts_1_to_100"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(stop_grace_seconds__lte=3600), name="template_stop_grace_at_most_3600"
+            ),
+            models.CheckConstraint(condition=~models.Q(docker_image=""), name="template_docker_image_not_empty"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EnvironmentVariable(models.Model):
+    """One variable of a template. Every value is encrypted at rest; a secret one is never shown."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    template = models.ForeignKey(ContainerTemplate, on_delete=models.CASCADE, related_name="environment_variables")
+    key = models.CharField(max_length=200, validators=[validators.validate_environment_name])
+    value = EncryptedTextField(blank=True, db_default="", validators=[validators.validate_no_nul])
+    is_secret = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        ordering = ("key",)
+        constraints = [
+            models.UniqueConstraint(fields=["template", "key"], name="environment_variable_once_a_template"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class NetworkAssignment(models.Model):
+    """One network that the template's containers join; the engine must have it."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    template = models.ForeignKey(ContainerTemplate, on_delete=models.CASCADE, related_name="network_assignments")
+    network_name = models.CharField(max_length=200)
+    aliases = models.JSONField(default=list, blank=True, db_default=[], validators=[validators.validate_aliases])
+
+    class Meta:
+        ordering = ("network_name",)
+        constraints = [
+            models.UniqueConstraint(fields=["template", "network_name"], name="network_assignment_once_a_template"),
+        ]
+
+    def __str__(self) -> str:
+        return self.network_name

@@ -1,0 +1,248 @@
+"""Every change of an attempt's state, and what follows from it for its job. All guarded, all in batches.
+
+A move changes an attempt only if its epoch is the writer's and its state is one the new state may come
+from; the job follows only if the attempt is its current one. Each function returns the attempts that moved:
+one that is missing is not ours any more, and its container is not to be touched again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+
+from jobs import batches
+from jobs.batches import Row
+from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent, Tally
+from jobs.states import COMES_FROM, NOT_STARTED, OPEN_STATES, OPEN_STATUSES, AttemptState, status_while
+
+
+def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+    return model._meta.get_field(name)  # type: ignore[return-value]
+
+
+def fields_of(model: type[models.Model], *names: str) -> dict[str, models.Field[Any, Any]]:
+    """Columns of a batch, typed like the model's own columns."""
+    return {name: _field(model, name) for name in names}
+
+
+_BASE_COLUMNS = {
+    "attempt_id": _field(Attempt, "id"),
+    "job_id": _field(ContainerJob, "id"),
+    **fields_of(Attempt, "number", "epoch"),
+    **fields_of(JobEvent, "who", "message"),
+}
+
+
+def _literals(values: Sequence[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+def _update(to: AttemptState, sets: str = "", *, comes_from: Sequence[str] | None = None) -> str:
+    origins = _literals(COMES_FROM[to] if comes_from is None else comes_from)
+    extra = f", {sets}" if sets else ""
+    return (
+        f"UPDATE jobs_attempt AS a SET state = '{to}'{extra} FROM x "  # noqa: S608 (states are constants)
+        f"WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND a.state IN ({origins})"
+    )
+
+
+def _follow(status: str, sets: str = "") -> str:
+    extra = f", {sets}" if sets else ""
+    return (
+        f"UPDATE jobs_containerjob AS j SET status = {status}{extra} FROM m "  # noqa: S608
+        f"WHERE j.id = m.job_id AND j.attempt_count = m.number AND j.status IN ({_literals(OPEN_STATUSES)})"
+    )
+
+
+def _event(kind: str) -> str:
+    return (
+        "INSERT INTO jobs_jobevent (job_id, attempt_number, at, kind, message, who) "  # noqa: S608
+        f"SELECT m.job_id, m.number, {batches.now()}, '{kind}', m.message, m.who FROM m"
+    )
+
+
+def _move(
+    to: AttemptState, rows: Sequence[Row], *, columns: Mapping[str, Any], update: str, job_sets: str = ""
+) -> set[UUID]:
+    follow = _follow(f"'{status_while(to)}'", job_sets)
+    return batches.guarded({**_BASE_COLUMNS, **columns}, rows, update, [follow, _event(to)])
+
+
+def to_pulling(rows: Sequence[Row]) -> set[UUID]:
+    """The image is being brought to the engine."""
+    return _move(AttemptState.PULLING, rows, columns={}, update=_update(AttemptState.PULLING))
+
+
+_FENCE_COLUMNS = {
+    **fields_of(Attempt, "container_id", "image_digest"),
+    **fields_of(ContainerJob, "executor_metadata"),
+}
+
+
+def fence(rows: Sequence[Row]) -> set[UUID]:
+    """The container exists, not started. Who is not in the answer must delete it, and start nothing."""
+    return _move(
+        AttemptState.CREATED,
+        rows,
+        columns=_FENCE_COLUMNS,
+        update=_update(
+            AttemptState.CREATED,
+            "container_id = x.container_id, image_digest = x.image_digest",
+            # A container that was made and deleted again, never started, is replaced by another one.
+            comes_from=NOT_STARTED,
+        ),
+        job_sets="executor_metadata = m.executor_metadata",
+    )
+
+
+def describe(rows: Sequence[Row]) -> set[UUID]:
+    """What the engine says of a container that runs: networks, ports, image; no state changes."""
+    update = (
+        "UPDATE jobs_attempt AS a SET image_digest = x.image_digest FROM x WHERE a.id = x.attempt_id "  # noqa: S608
+        f"AND a.epoch = x.epoch AND a.state IN ({_literals(OPEN_STATES)})"
+    )
+    follow = (
+        "UPDATE jobs_containerjob AS j SET executor_metadata = m.executor_metadata FROM m "
+        "WHERE j.id = m.job_id AND j.attempt_count = m.number"
+    )
+    return batches.guarded({**_BASE_COLUMNS, **_FENCE_COLUMNS}, rows, update, [follow])
+
+
+_RUNNING_COLUMNS = {
+    **fields_of(Attempt, "container_id"),
+    "timeout_seconds": models.FloatField(),
+}
+
+
+def to_running(rows: Sequence[Row]) -> set[UUID]:
+    """The container was started; its deadline counts from this write, by the database's clock."""
+    sets = (
+        f"container_id = x.container_id, started_at = {batches.now()}, "
+        f"deadline_at = {batches.later('x.timeout_seconds')}"
+    )
+    return _move(
+        AttemptState.RUNNING,
+        rows,
+        columns=_RUNNING_COLUMNS,
+        update=_update(AttemptState.RUNNING, sets),
+        job_sets=f"started_at = {batches.now()}",
+    )
+
+
+def to_stopping(rows: Sequence[Row]) -> set[UUID]:
+    """We are about to stop it, and say why; written before the first signal."""
+    return _move(
+        AttemptState.STOPPING,
+        rows,
+        columns=fields_of(Attempt, "stop_reason"),
+        update=_update(AttemptState.STOPPING, f"stop_reason = x.stop_reason, stopping_at = {batches.now()}"),
+    )
+
+
+_EXIT_COLUMNS = {
+    **_FENCE_COLUMNS,
+    **fields_of(Attempt, "exit_code", "oom_killed", "started_at", "finished_at"),
+}
+
+
+def to_exited(rows: Sequence[Row]) -> set[UUID]:
+    """The container has ended by itself or by us; its log is still to be completed."""
+    sets = (
+        "container_id = x.container_id, image_digest = x.image_digest, exit_code = x.exit_code, "
+        "oom_killed = x.oom_killed, finished_at = x.finished_at, started_at = COALESCE(a.started_at, x.started_at)"
+    )
+    return _move(
+        AttemptState.EXITED,
+        rows,
+        columns=_EXIT_COLUMNS,
+        update=_update(AttemptState.EXITED, sets),
+        job_sets="executor_metadata = m.executor_metadata, started_at = COALESCE(j.started_at, m.started_at)",
+    )
+
+
+_EXECUTION = tuple(
+    field.column
+    for field in ContainerExecution._meta.concrete_fields
+    if field.name not in {"job", "attempt_number", "updated_at", "stdout_bytes", "stderr_bytes"}
+)
+_TALLY_STEPS = ((1, "within_1s"), (10, "within_10s"), (60, "within_1m"), (600, "within_10m"), (3600, "within_1h"))
+_FAILURE = ("failure_class", "failure_message", "failure_hint")
+
+_END_COLUMNS = {
+    **fields_of(Attempt, "outcome", "exit_code", "host_name", *_FAILURE),
+    **fields_of(Attempt, "logs_complete", "logs_note", "stdout_bytes", "stderr_bytes"),
+    **fields_of(ContainerExecution, *_EXECUTION),
+    **fields_of(Tally, "template_name"),
+    "job_status": _field(ContainerJob, "status"),
+    "retry_delay_seconds": models.FloatField(),
+    "run_seconds": models.FloatField(),
+    "infra_failures": _field(ContainerJob, "infra_failure_count"),
+}
+
+
+def end(rows: Sequence[Row]) -> set[UUID]:
+    """The attempt is over: its outcome, its job's status (or the wait for a retry), execution and tally.
+
+    Call it in one transaction with the last log bytes, so that whoever sees a job ended can read its log.
+    """
+    failures = ", ".join(f"{name} = x.{name}" for name in _FAILURE)
+    sets = (
+        f"outcome = x.outcome, exit_code = x.exit_code, ended_at = {batches.now()}, unknown_since_at = NULL, "
+        f"logs_complete = x.logs_complete, logs_note = x.logs_note, {failures}"
+    )
+    then = [_end_of_job(), _release_restarts(), _execution(), _tally(), _event("ended")]
+    columns = {**_BASE_COLUMNS, **_END_COLUMNS}
+    return batches.guarded(columns, rows, _update(AttemptState.ENDED, sets), then)
+
+
+def _end_of_job() -> str:
+    # A cancel that came while the attempt ended by itself must still keep the job from running again.
+    cancelled = "m.job_status = 'pending' AND j.cancel_requested_at IS NOT NULL"
+    status = f"CASE WHEN {cancelled} THEN 'cancelled' ELSE m.job_status END"
+    again = "m.job_status = 'pending' AND j.cancel_requested_at IS NULL"
+    failures = ", ".join(f"{name} = m.{name}" for name in _FAILURE)
+    return _follow(
+        status,
+        f"completed_at = CASE WHEN {again} THEN NULL ELSE {batches.now()} END, exit_code = m.exit_code, "
+        f"not_before_at = CASE WHEN {again} THEN {batches.later('m.retry_delay_seconds')} ELSE NULL END, "
+        f"infra_failure_count = m.infra_failures, {failures}",
+    )
+
+
+def _release_restarts() -> str:
+    return (
+        "UPDATE jobs_containerjob AS r SET hold = '' FROM m "
+        "WHERE r.restarted_from_id = m.job_id AND r.hold = 'restart'"
+    )
+
+
+def _execution() -> str:
+    names = ("job_id", "attempt_number", "stdout_bytes", "stderr_bytes", *_EXECUTION)
+    values = ["m.job_id", "m.number", "m.stdout_bytes", "m.stderr_bytes", *(f"m.{name}" for name in _EXECUTION)]
+    replaced = ", ".join(f"{name} = excluded.{name}" for name in (*names[1:], "updated_at"))
+    return (
+        f"INSERT INTO jobs_containerexecution ({', '.join(names)}, updated_at) "  # noqa: S608
+        f"SELECT {', '.join(values)}, {batches.now()} FROM m WHERE true "
+        f"ON CONFLICT (job_id) DO UPDATE SET {replaced}"
+    )
+
+
+def _tally() -> str:
+    counted, below = [], 0
+    for limit, _ in _TALLY_STEPS:
+        counted.append(f"SUM(CASE WHEN m.run_seconds >= {below} AND m.run_seconds < {limit} THEN 1 ELSE 0 END)")
+        below = limit
+    counted.append(f"SUM(CASE WHEN m.run_seconds >= {below} THEN 1 ELSE 0 END)")
+    steps = [*(name for _, name in _TALLY_STEPS), "beyond_1h"]
+    sums = ("count", "seconds", "log_bytes", *steps)
+    added = ", ".join(f"{name} = jobs_tally.{name} + excluded.{name}" for name in sums)
+    return (
+        f"INSERT INTO jobs_tally (minute, host_name, template_name, outcome, {', '.join(sums)}) "  # noqa: S608
+        f"SELECT {batches.this_minute()}, m.host_name, m.template_name, m.outcome, COUNT(*), SUM(m.run_seconds), "
+        f"SUM(m.stdout_bytes + m.stderr_bytes), {', '.join(counted)} FROM m "
+        "GROUP BY m.host_name, m.template_name, m.outcome "
+        f"ON CONFLICT (minute, host_name, template_name, outcome) DO UPDATE SET {added}"
+    )

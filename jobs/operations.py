@@ -1,0 +1,190 @@
+"""What people and programs may ask of jobs. Every page, command and API calls these, and nothing else.
+
+An operation writes an intent and returns at once; the worker that holds the host carries it out. None of
+them ever calls an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models.functions import Coalesce, Now
+
+from hosts import wakeups
+from hosts.errors import TallymanError
+from hosts.models import DockerHost
+from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent
+from jobs.models.job import Hold
+from jobs.states import ENDED_STATUSES, JobStatus
+
+
+class Refused(TallymanError):
+    """The operation does not fit the job as it is; the text says why, and what fits."""
+
+
+def submit(
+    template: ContainerTemplate,
+    *,
+    host: DockerHost | None = None,
+    name: str = "",
+    command: str = "",
+    image: str = "",
+    environment: Mapping[str, Any] | None = None,
+    secret_environment: Mapping[str, str] | None = None,
+    priority: int = 0,
+    user: AbstractBaseUser | None = None,
+    who: str = "",
+) -> ContainerJob:
+    """Queue one job; ValidationError says what is wrong with it. A host of None means any with room."""
+    job = ContainerJob(
+        template=template,
+        docker_host=host,
+        name=name,
+        override_command=command,
+        override_image=image,
+        override_environment=dict(environment or {}),
+        secret_environment=dict(secret_environment or {}),
+        priority=priority,
+        created_by=user,  # type: ignore[misc]
+    )
+    job.full_clean()
+    with transaction.atomic():
+        job.save(force_insert=True)
+        _note(job, "submitted", who=who)
+        wakeups.notify(job.docker_host_id)
+    return job
+
+
+def start(job_id: UUID, *, who: str) -> None:
+    """Let a pending job go now: hold, delay and backoff are dropped."""
+    with transaction.atomic():
+        freed = ContainerJob.objects.pending().filter(pk=job_id).exclude(hold=Hold.RESTART)
+        if not freed.update(hold=Hold.NONE, not_before_at=None):
+            raise _refusal(job_id, "start", "Only a pending job can be started; use retry or restart.")
+        _note_id(job_id, "start requested", who=who)
+        wakeups.notify(None)
+
+
+def stop(job_id: UUID, *, who: str) -> None:
+    """Hold a pending job; stop an open one with TERM, grace and KILL, so that it ends cancelled."""
+    with transaction.atomic():
+        if ContainerJob.objects.pending().filter(pk=job_id).update(hold=Hold.STOPPED):
+            _note_id(job_id, "held", who=who)
+            return
+    cancel(job_id, who=who)
+
+
+def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
+    """End a job as cancelled: a pending one at once, an open one once its container is proved stopped.
+
+    `force` gives the container no grace. Cancelling again with force hurries an earlier cancel.
+    """
+    with transaction.atomic():
+        pending = ContainerJob.objects.pending().filter(pk=job_id)
+        if pending.update(
+            status=JobStatus.CANCELLED,
+            completed_at=Now(),
+            cancel_requested_at=Now(),
+            cancelled_by=who,
+            failure_class="cancelled",
+            failure_message="It was cancelled before it started.",
+            pending_reason="",
+        ):
+            _note_id(job_id, "cancelled", who=who)
+            ContainerJob.objects.filter(restarted_from=job_id, hold=Hold.RESTART).update(hold=Hold.NONE)
+            return
+        changes: dict[str, Any] = {"cancel_requested_at": Coalesce("cancel_requested_at", Now()), "cancelled_by": who}
+        if force:
+            changes["cancel_force"] = True
+        if not ContainerJob.objects.open().filter(pk=job_id).update(**changes):
+            raise _refusal(job_id, "cancel", "It has ended already.")
+        _note_id(job_id, "cancel requested", "without grace" if force else "", who=who)
+        wakeups.notify(_host_of(job_id))
+
+
+def restart(job_id: UUID, *, who: str, user: AbstractBaseUser | None = None) -> ContainerJob:
+    """Submit the same job anew; an old one that has not ended is cancelled first, and waited for."""
+    with transaction.atomic():
+        old = _get(job_id)
+        new = ContainerJob.objects.create(
+            template_id=old.template_id,
+            docker_host_id=old.docker_host_id,
+            name=old.name,
+            override_image=old.override_image,
+            override_command=old.override_command,
+            override_environment=old.override_environment,
+            secret_environment=old.secret_environment,
+            priority=old.priority,
+            restarted_from=old,
+            hold=Hold.RESTART,
+            created_by=user,  # type: ignore[misc]
+        )
+        _note(new, "submitted", f"restart of {old.id}", who=who)
+        if old.status not in ENDED_STATUSES:
+            cancel(old.id, who=who)
+        # Asked after the cancel, so that an end in between cannot leave the new job waiting for ever.
+        if ContainerJob.objects.filter(pk=old.pk).ended().exists():
+            ContainerJob.objects.filter(pk=new.pk).update(hold=Hold.NONE)
+        wakeups.notify(new.docker_host_id)
+    return new
+
+
+def retry(job_id: UUID, *, who: str) -> None:
+    """Give an ended job that did not complete one more attempt."""
+    with transaction.atomic():
+        again = ContainerJob.objects.ended().filter(pk=job_id).exclude(status=JobStatus.COMPLETED)
+        if not again.update(
+            status=JobStatus.PENDING,
+            completed_at=None,
+            started_at=None,
+            exit_code=None,
+            failure_class="",
+            failure_message="",
+            failure_hint="",
+            cancel_requested_at=None,
+            cancel_force=False,
+            cancelled_by="",
+            not_before_at=None,
+            hold=Hold.NONE,
+            infra_failure_count=0,
+        ):
+            raise _refusal(job_id, "retry", "Only a job that ended without completing can be retried.")
+        _note_id(job_id, "retry requested", who=who)
+        wakeups.notify(ContainerJob.objects.values_list("docker_host_id", flat=True).get(pk=job_id))
+
+
+def delete(job_id: UUID) -> None:
+    """Delete an ended job with its logs and history."""
+    with transaction.atomic():
+        if not ContainerJob.objects.ended().filter(pk=job_id).exists():
+            raise _refusal(job_id, "delete", "Only an ended job can be deleted; cancel it first.")
+        ContainerJob.objects.filter(pk=job_id).delete()
+
+
+def _host_of(job_id: UUID) -> UUID | None:
+    return Attempt.objects.open().filter(job_id=job_id).values_list("host_id", flat=True).first()
+
+
+def _get(job_id: UUID) -> ContainerJob:
+    try:
+        return ContainerJob.objects.get(pk=job_id)
+    except ContainerJob.DoesNotExist:
+        raise Refused(f"There is no job {job_id}.") from None
+
+
+def _refusal(job_id: UUID, verb: str, rule: str) -> Refused:
+    job = _get(job_id)
+    return Refused(f"Job {job_id} is {job.status}, so it cannot {verb}. {rule}")
+
+
+def _note(job: ContainerJob, kind: str, message: str = "", *, who: str) -> None:
+    _note_id(job.pk, kind, message, who=who)
+
+
+def _note_id(job_id: UUID, kind: str, message: str = "", *, who: str) -> None:
+    JobEvent.objects.create(job_id=job_id, kind=kind, message=message, who=who)
+

@@ -1,0 +1,117 @@
+"""What an exit means, in one word for machines and one sentence for people. Pure."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobs.states import Outcome, StopReason
+
+_SIGNAL_BASE = 128
+_COMMAND_NOT_EXECUTABLE = 126
+_COMMAND_NOT_FOUND = 127
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a container ended, as its engine tells, and what we had asked of it."""
+
+    exit_code: int | None
+    oom_killed: bool = False
+    finished_at: datetime | None = None
+    stop_reason: str = ""
+    stopping_at: datetime | None = None
+    error: str = ""
+    memory_limit: int | None = None  # MB
+    timeout_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The outcome, and for a failed job its class, a sentence and a hint (empty when it succeeded)."""
+
+    outcome: Outcome
+    failure_class: str = ""
+    message: str = ""
+    hint: str = ""
+
+
+def judge(end: Exit) -> Verdict:
+    """What happened. A container that had finished before we signalled keeps its own result."""
+    if end.stop_reason and not _finished_before_stop(end):
+        return _stopped(end)
+    if end.exit_code == 0:
+        return Verdict(outcome=Outcome.SUCCEEDED)
+    if end.oom_killed:
+        return _out_of_memory(end)
+    if end.exit_code is None:
+        return Verdict(
+            outcome=Outcome.INTERRUPTED,
+            failure_class="no_exit_code",
+            message="The container ended, but its engine does not know how.",
+            hint=end.error or "Look at the engine's own log on the host.",
+        )
+    return _failed(end.exit_code, end.error)
+
+
+def _finished_before_stop(end: Exit) -> bool:
+    return bool(end.finished_at and end.stopping_at and end.finished_at < end.stopping_at)
+
+
+def _stopped(end: Exit) -> Verdict:
+    if end.stop_reason == StopReason.TIMEOUT:
+        return Verdict(
+            outcome=Outcome.TIMEOUT,
+            failure_class="timeout",
+            message=f"It ran longer than its {end.timeout_seconds} s and was stopped.",
+            hint="Raise timeout_seconds of the template if the job needs longer.",
+        )
+    return Verdict(outcome=Outcome.CANCELLED, failure_class="cancelled", message="It was cancelled.")
+
+
+def _out_of_memory(end: Exit) -> Verdict:
+    limit = f" (limit {end.memory_limit} MB)" if end.memory_limit else ""
+    return Verdict(
+        outcome=Outcome.OOM,
+        failure_class="oom",
+        message=f"It was killed because it ran out of memory{limit}.",
+        hint="Raise memory_limit of the template, or make the job use less.",
+    )
+
+
+def _failed(exit_code: int, error: str) -> Verdict:
+    if exit_code == _COMMAND_NOT_FOUND:
+        return _user("command_not_found", "The command was not found in the image (exit code 127).")
+    if exit_code == _COMMAND_NOT_EXECUTABLE:
+        return _user("command_not_executable", "The command is not executable in the image (exit code 126).")
+    name = _signal_name(exit_code)
+    if name:
+        return Verdict(
+            outcome=Outcome.USER,
+            failure_class="signal",
+            message=f"It was ended by {name} (exit code {exit_code}), which Tallyman did not send.",
+            hint=error or "Look at the end of its log, and for who sent the signal.",
+        )
+    return Verdict(
+        outcome=Outcome.USER,
+        failure_class="exit_code",
+        message=f"It ended with exit code {exit_code}.",
+        hint=error or "The end of its log usually says why.",
+    )
+
+
+def _user(failure_class: str, message: str) -> Verdict:
+    return Verdict(
+        outcome=Outcome.USER,
+        failure_class=failure_class,
+        message=message,
+        hint="Check the command, and the PATH of the image.",
+    )
+
+
+def _signal_name(exit_code: int) -> str:
+    try:
+        return signal.Signals(exit_code - _SIGNAL_BASE).name
+    except ValueError:
+        return ""

@@ -1,0 +1,120 @@
+"""The container as it was when its job was claimed: frozen onto the attempt, thawed for the executor. Pure.
+
+A frozen spec is JSON. Environment values stand in it as `{"value": text}`, or as a reference
+(`{"template": key}`, `{"job": key}`) where the value is a secret, so no secret is stored a second time.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+
+from hosts.errors import ContainerExecutionError
+from hosts.executors.contract import JobView, Network, TemplateView
+from jobs import validators
+from jobs.models import Attempt, ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment
+
+
+def container_name(installation: UUID, job_id: UUID) -> str:
+    """The job's container on any engine. No attempt in it: the engine itself keeps two apart."""
+    return f"tallyman-{installation}-{job_id}"
+
+
+def freeze(
+    job: ContainerJob,
+    template: ContainerTemplate,
+    variables: Iterable[EnvironmentVariable],
+    networks: Iterable[NetworkAssignment],
+) -> dict[str, Any]:
+    """The spec of one attempt of the job, with secrets as references."""
+    environment: dict[str, Any] = {
+        variable.key: {"template": variable.key} if variable.is_secret else {"value": variable.value}
+        for variable in variables
+    }
+    environment |= {key: {"value": text(value)} for key, value in _mapping(job.override_environment).items()}
+    environment |= {key: {"job": key} for key in job.secret_environment}
+    return {
+        "job_name": job.name,
+        "template_name": template.name,
+        "docker_image": job.override_image or template.docker_image,
+        "command": job.override_command or template.command,
+        "working_directory": template.working_directory,
+        "memory_limit": template.memory_limit,
+        "cpu_limit": float(template.cpu_limit) if template.cpu_limit is not None else None,
+        "timeout_seconds": template.timeout_seconds,
+        "stop_grace_seconds": template.stop_grace_seconds,
+        "max_attempts": template.max_attempts,
+        "retry_on": template.retry_on,
+        "environment": environment,
+        "networks": [[network.network_name, network.aliases] for network in networks],
+    }
+
+
+def text(value: object) -> str:
+    """The text of an environment value, as JSON writes it: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    # A bare row may hold anything JSON can; what is no object is refused at the launch, not here.
+    return value if isinstance(value, dict) else {"": value} if value else {}
+
+
+def thaw(
+    attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: Mapping[str, str]
+) -> JobView:
+    """What the executor is handed; ContainerExecutionError if the frozen spec cannot be run as it is."""
+    spec = attempt.spec
+    sources = {"template": template_secrets, "job": job_secrets}
+    environment = {key: _resolve(key, entry, sources) for key, entry in spec["environment"].items()}
+    try:
+        for key, value in environment.items():
+            validators.validate_environment_name(key)
+            validators.validate_no_nul(value)
+        validators.validate_command(spec["command"])
+    except ValidationError as exc:
+        raise _bad_spec(" ".join(exc.messages)) from exc
+    return JobView(
+        id=attempt.job_id,
+        attempt_id=attempt.id,
+        attempt=attempt.number,
+        epoch=attempt.epoch,
+        name=spec["job_name"],
+        container_name=attempt.container_name,
+        template=TemplateView(
+            name=spec["template_name"],
+            docker_image=spec["docker_image"],
+            command=spec["command"],
+            working_directory=spec["working_directory"],
+            memory_limit=spec["memory_limit"],
+            cpu_limit=spec["cpu_limit"],
+            timeout_seconds=spec["timeout_seconds"],
+        ),
+        command=tuple(shlex.split(spec["command"])),
+        environment={
+            **environment,
+            "TALLYMAN_JOB_ID": str(attempt.job_id),
+            "TALLYMAN_ATTEMPT": str(attempt.number),
+        },
+        networks=tuple(Network(name=name, aliases=tuple(aliases)) for name, aliases in spec["networks"]),
+    )
+
+
+def _resolve(key: str, entry: Mapping[str, str], sources: Mapping[str, Mapping[str, str]]) -> str:
+    if "value" in entry:
+        return entry["value"]
+    ((source, name),) = entry.items()
+    try:
+        return sources[source][name]
+    except KeyError:
+        raise _bad_spec(f"The secret {key} of the {source} was removed after the job was claimed.") from None
+
+
+def _bad_spec(message: str) -> ContainerExecutionError:
+    return ContainerExecutionError(
+        message, failure_class="bad_spec", hint="Correct the job or its template, then submit it again."
+    )

@@ -1,0 +1,62 @@
+"""What may stand in the fields that reach a container. Pure; used by models, commands and the freeze."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+RESERVED_PREFIX = "TALLYMAN_"
+_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]*$")
+
+
+def validate_environment_name(name: str) -> None:
+    """A variable's name: letters, digits, `_ . -`, not starting with a digit, not `TALLYMAN_...`."""
+    if not _NAME.match(name):
+        raise ValidationError(
+            f"{name!r} is no name of an environment variable: use letters, digits and underscores, "
+            "not starting with a digit."
+        )
+    if name.upper().startswith(RESERVED_PREFIX):
+        raise ValidationError(f"{name!r}: names that start with {RESERVED_PREFIX} are set by Tallyman itself.")
+
+
+def validate_no_nul(value: str) -> None:
+    """No NUL character: neither a process nor PostgreSQL can hold one."""
+    if "\x00" in value:
+        raise ValidationError("This holds a NUL character, which no process environment or command can carry.")
+
+
+def validate_environment(value: Any) -> None:
+    """A JSON object of names to texts (numbers and booleans are taken as their text)."""
+    if not isinstance(value, dict):
+        raise ValidationError('This must be a JSON object such as {"NAME": "value"}.')
+    for name, text in value.items():
+        validate_environment_name(name)
+        if not isinstance(text, str | int | float | bool):
+            raise ValidationError(f"The value of {name} must be a text, not {type(text).__name__}.")
+        validate_no_nul(str(text))
+
+
+def validate_command(value: str) -> None:
+    """A command line whose quotes close; shell words as POSIX `sh` splits them."""
+    validate_no_nul(value)
+    try:
+        shlex.split(value)
+    except ValueError as exc:
+        raise ValidationError(f"This command cannot be split into words: {exc}.") from exc
+
+
+def validate_aliases(value: Any) -> None:
+    """A JSON list of names."""
+    if not isinstance(value, list) or not all(isinstance(alias, str) and alias for alias in value):
+        raise ValidationError('This must be a JSON list of names, such as ["db", "cache"].')
+
+
+def validate_retry_on(value: Any) -> None:
+    """A JSON list of outcomes that may be run again."""
+    allowed = {"user", "oom", "timeout", "interrupted", "lost"}
+    if not isinstance(value, list) or not set(value) <= allowed:
+        raise ValidationError(f"This must be a JSON list out of {', '.join(sorted(allowed))}.")

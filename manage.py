@@ -1,0 +1,40 @@
+#!/usr/bin/env python
+"""Django's command line for Tallyman."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from config import dev_env
+
+ROOT = Path(__file__).resolve().parent
+
+# These run until they are stopped and their output is their log; every other command may print a result
+# on stdout, which a log line would spoil.
+SERVICES = {"process_container_jobs", "runserver", "supervise"}
+
+
+def main() -> None:
+    """Run the command; a wrong setting is one line on stderr and exit code 2."""
+    if dev_env.wanted(ROOT, os.environ) and dev_env.ensure(ROOT):
+        dev_env.announce()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if SERVICES.isdisjoint(sys.argv[1:2]):
+        os.environ.setdefault("LOG_STREAM", "stderr")
+
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as exc:
+        if "--traceback" in sys.argv:
+            raise
+        sys.stderr.write(f"manage.py: {exc}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from hosts.errors import TallymanError
+from hosts.models import DockerHost
+from supervisor import cleanup
+from supervisor.arguments import host_named, positive_integer, positive_seconds
+from supervisor.standalone import Standalone, StandaloneOptions
+
+
+class Command(BaseCommand):
+    help = (
+        "Run pending jobs in this one process, for one host or for all of them. "
+        "`supervise` does the same with a process for each host, and restarts what dies."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--poll-interval",
+            type=positive_seconds,
+            default=settings.TALLYMAN_POLL_INTERVAL_SECONDS,
+            metavar="S",
+            help="look for new jobs every S seconds (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--max-jobs",
+            type=positive_integer,
+            metavar="N",
+            help="run at most N jobs at once in this process (default: what the hosts allow)",
+        )
+        parser.add_argument("--host", metavar="NAME", help="work for this host only (default: all active hosts)")
+        parser.add_argument(
+            "--once", "--single-run", action="store_true", help="end when nothing is left that can be done now"
+        )
+        parser.add_argument(
+            "--cleanup",
+            action="store_true",
+            help="only remove the containers of jobs that ended a while ago, then end",
+        )
+        parser.add_argument(
+            "--cleanup-hours",
+            type=_hours,
+            default=24.0,
+            metavar="N",
+            help="with --cleanup: how long ago a job must have ended (default: %(default)s)",
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        name = options["host"]
+        hosts = [host_named(name)] if name else list(DockerHost.objects.active())
+        if not hosts:
+            raise CommandError("There is no active host. Add one with `manage_docker_host add`.", returncode=1)
+        try:
+            if options["cleanup"]:
+                self._clean(hosts, options["cleanup_hours"])
+            else:
+                self._work(hosts, options)
+        except TallymanError as exc:
+            raise CommandError(str(exc), returncode=1) from exc
+
+    def _work(self, hosts: list[DockerHost], options: dict[str, Any]) -> None:
+        standalone = Standalone(
+            hosts,
+            StandaloneOptions(
+                poll_interval_seconds=options["poll_interval"],
+                max_jobs=options["max_jobs"],
+                once=options["once"],
+                shutdown_timeout_seconds=settings.TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS,
+                retention_hours=settings.TALLYMAN_RETENTION_HOURS,
+            ),
+        )
+        self.stderr.write(f"{standalone.run()} jobs were taken.")
+
+    def _clean(self, hosts: list[DockerHost], hours: float) -> None:
+        for host in hosts:
+            for line in cleanup.remove_old_containers(host, hours=hours):
+                self.stdout.write(line)
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1.0
+    if hours < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours")
+    return hours

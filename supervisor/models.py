@@ -1,0 +1,62 @@
+"""SupervisorProcess: each process of ours that runs, for the screens and for `is anybody there?`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.db.models.functions import Now
+
+from hosts.ids import new_id
+from hosts.models import DockerHost
+
+HEARTBEAT_STALE_AFTER = timedelta(seconds=15)
+
+
+class Role(models.TextChoices):
+    """What a process is for."""
+
+    MASTER = "master", "Master"
+    CLERK = "clerk", "Clerk"
+    WORKER = "worker", "Worker"
+    STANDALONE = "standalone", "process_container_jobs"
+
+
+class ProcessQuerySet(models.QuerySet["SupervisorProcess"]):
+    """The words other layers ask for processes in."""
+
+    def alive(self) -> ProcessQuerySet:
+        """Processes whose last heartbeat is fresh, by the database's clock."""
+        return self.filter(heartbeat_at__gt=Now() - HEARTBEAT_STALE_AFTER)
+
+
+class SupervisorProcess(models.Model):
+    """One process. Deleted when it ends in order; a stale heartbeat means that it did not."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    supervisor = models.UUIDField(db_index=True)
+    role = models.CharField(max_length=10, choices=Role)
+    host = models.ForeignKey(DockerHost, on_delete=models.CASCADE, null=True, blank=True, related_name="processes")
+    pid = models.PositiveIntegerField()
+    start_ticks = models.BigIntegerField()
+    machine = models.CharField(max_length=200)
+    boot_id = models.CharField(max_length=64)
+    state = models.CharField(max_length=50, blank=True, db_default="")
+    restarts = models.PositiveIntegerField(default=0, db_default=0)
+    rss_bytes = models.BigIntegerField(null=True)
+    uss_bytes = models.BigIntegerField(null=True)
+    cpu_seconds = models.FloatField(null=True)
+    started_at = models.DateTimeField(db_default=Now())
+    heartbeat_at = models.DateTimeField(db_default=Now())
+
+    objects = ProcessQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("role", "pid")
+        verbose_name_plural = "supervisor processes"
+        constraints = [
+            models.UniqueConstraint(fields=["supervisor", "role", "pid"], name="process_once_a_supervisor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.pid}"

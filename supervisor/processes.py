@@ -1,0 +1,72 @@
+"""The rows that say which processes of ours run, and what psutil reads of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psutil
+from django.db.models.functions import Now
+
+from hosts import identity
+from supervisor.models import Role, SupervisorProcess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A process as its parent knows it; `start_ticks` proves that the pid is still its own."""
+
+    role: Role
+    pid: int
+    start_ticks: int
+    host_id: UUID | None = None
+    state: str = ""
+    restarts: int = 0
+
+
+def beat(supervisor: UUID, processes: Sequence[Known]) -> None:
+    """Bring the rows of one supervisor up to date; rows of processes that are not named any more go."""
+    here = identity.current()
+    rows = [
+        SupervisorProcess(
+            supervisor=supervisor,
+            role=known.role,
+            host_id=known.host_id,
+            pid=known.pid,
+            start_ticks=known.start_ticks,
+            machine=here.machine,
+            boot_id=here.boot_id,
+            state=known.state[:50],
+            restarts=known.restarts,
+            heartbeat_at=Now(),
+            **_readings(known),
+        )
+        for known in processes
+    ]
+    SupervisorProcess.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["supervisor", "role", "pid"],
+        update_fields=["host", "state", "restarts", "rss_bytes", "uss_bytes", "cpu_seconds", "heartbeat_at"],
+    )
+    gone = SupervisorProcess.objects.filter(supervisor=supervisor)
+    gone.exclude(pid__in=[known.pid for known in processes]).delete()
+
+
+def forget(supervisor: UUID) -> None:
+    """The supervisor ends in order: take its rows away."""
+    SupervisorProcess.objects.filter(supervisor=supervisor).delete()
+
+
+def _readings(known: Known) -> dict[str, Any]:
+    try:
+        process = psutil.Process(known.pid)
+        if identity.start_ticks(known.pid) != known.start_ticks:
+            return {}
+        with process.oneshot():
+            memory, cpu = process.memory_full_info(), process.cpu_times()
+    except psutil.Error:
+        return {}
+    return {"rss_bytes": memory.rss, "uss_bytes": memory.uss, "cpu_seconds": cpu.user + cpu.system}

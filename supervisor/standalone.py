@@ -1,0 +1,105 @@
+"""`process_container_jobs`: the worker in one process, without a master, for one host or all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+from django.db import DatabaseError
+from setproctitle import setproctitle
+
+from hosts import identity, installation
+from hosts.identity import boot_clock
+from hosts.models import DockerHost
+from supervisor import processes
+from supervisor.models import Role
+from supervisor.signals import SignalInbox
+from supervisor.worker.host import HostWorker, WorkerSettings
+from supervisor.worker.inbox import Wake
+from supervisor.worker.loop import WorkerLoop
+
+logger = structlog.get_logger(__name__)
+
+_BEAT_EVERY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandaloneOptions:
+    """What the command was given; `max_jobs` is how many jobs this process runs at once, over all hosts."""
+
+    poll_interval_seconds: float
+    max_jobs: int | None
+    once: bool
+    shutdown_timeout_seconds: float
+    retention_hours: float
+
+
+class Standalone:
+    """Runs the given hosts until TERM or INT, or until nothing is left to do (`once`)."""
+
+    def __init__(self, hosts: Sequence[DockerHost], options: StandaloneOptions) -> None:
+        self._options = options
+        self._id = uuid4()
+        self._me = identity.current()
+        self._wake = Wake()
+        self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT))
+        self._beat_clock = 0.0
+        settings = WorkerSettings(
+            installation=installation.current().id,
+            identity=self._me,
+            who=f"process_container_jobs@{socket.gethostname()}:{os.getpid()}",
+            poll_interval_seconds=options.poll_interval_seconds,
+            retention_hours=options.retention_hours,
+        )
+        self._workers = [HostWorker(host, settings, self._wake, self._spare_room) for host in hosts]
+        self._loop = WorkerLoop(self._workers, self._wake, self)
+
+    def run(self) -> int:
+        """Work; the number of jobs claimed."""
+        setproctitle(f"tallyman: process_container_jobs ({len(self._workers)} hosts)")
+        claimed = list(self._workers)
+        try:
+            self._loop.run(until=self._is_done)
+        finally:
+            self._loop.detach(self._options.shutdown_timeout_seconds)
+            self._forget_row()
+        return sum(worker.claimed_count for worker in claimed)
+
+    def tick(self) -> bool:
+        """Beat, and see whether a signal says stop."""
+        if self._signals.take():
+            logger.info("stopping; containers run on")
+            return False
+        if boot_clock() >= self._beat_clock:
+            self._beat_clock = boot_clock() + _BEAT_EVERY_SECONDS
+            self._beat()
+        return True
+
+    def _beat(self) -> None:
+        held = sum(worker.held_slots for worker in self._workers)
+        known = processes.Known(
+            role=Role.STANDALONE, pid=self._me.pid, start_ticks=self._me.start_ticks, state=f"{held} running"
+        )
+        try:
+            processes.beat(self._id, [known])
+        except DatabaseError as exc:
+            logger.debug("no heartbeat", reason=str(exc))
+
+    def _forget_row(self) -> None:
+        try:
+            processes.forget(self._id)
+        except DatabaseError as exc:
+            logger.debug("row not removed", reason=str(exc))
+
+    def _spare_room(self) -> int | None:
+        if self._options.max_jobs is None:
+            return None
+        return self._options.max_jobs - sum(worker.held_slots for worker in self._workers)
+
+    def _is_done(self) -> bool:
+        return self._options.once and all(worker.is_idle for worker in self._loop.workers)

@@ -1,0 +1,51 @@
+"""A worker's threads: all that ever calls its engine, each with a client of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from hosts.executors.contract import HostView
+from hosts.executors.registry import executor_for
+from hosts.leases import Lease
+from supervisor.worker.inbox import Inbox, Wake
+from supervisor.worker.log_pump import LogPump
+from supervisor.worker.pool import StepPool
+from supervisor.worker.steps import Hands
+from supervisor.worker.watch import Sampler, Watcher
+
+STEP_THREADS = 4
+PULL_THREADS = 2
+
+
+class Engine:
+    """Pools for steps, pulls and probes, the log pump, the event watcher and the usage sampler."""
+
+    def __init__(self, host: HostView, lease: Lease, wake: Wake) -> None:
+        self.executor = executor_for(host)
+        self.hands = Hands(self.executor, lease)
+        self.inbox = Inbox(wake)
+        close = self.executor.close
+        self._steps = StepPool("steps", STEP_THREADS, self.inbox, close)
+        self._pulls = StepPool("pulls", PULL_THREADS, self.inbox, close)
+        # Apart from the steps, so that an engine that hangs in all of them is still asked who it is.
+        self._probes = StepPool("probe", 1, self.inbox, close)
+        self.pump = LogPump(self.inbox)
+        self.watcher = Watcher(self.executor, self.inbox)
+        self.sampler = Sampler(self.executor, self.inbox)
+
+    def step(self, run_id: UUID, name: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Hand a step of a run to a thread; a StepDone comes back."""
+        pool = self._pulls if name == "PULL" else self._steps
+        pool.submit(run_id, name, call, self.hands, *args, **kwargs)
+
+    def probe(self, host_id: UUID, name: str, call: Callable[[], Any]) -> None:
+        """Ask something about the engine itself; a StepDone comes back under the host's id."""
+        self._probes.submit(host_id, name, call)
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Let the logs read so far come in, and every thread end; hanging calls are left behind."""
+        for part in (self._steps, self._pulls, self._probes, self.watcher, self.sampler):
+            part.stop()
+        self.pump.stop(timeout_seconds)

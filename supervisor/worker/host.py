@@ -1,0 +1,375 @@
+"""One host's worker: a loop turn that takes what threads saw, writes it, decides, and hands out the next steps.
+
+Only the main thread is here: it alone uses the database, and no engine is called from it. A turn may fail in
+the middle when the database goes away; nothing is forgotten, and the next turn does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+
+from hosts import leases
+from hosts.errors import DockerConnectionError, LeaseLost
+from hosts.executors.contract import Hint
+from hosts.identity import ProcessIdentity, boot_clock
+from hosts.leases import Lease
+from hosts.models import DockerHost
+from jobs import claims, routing
+from jobs.models import Attempt, ContainerJob
+from jobs.states import AttemptState
+from jobs.usage import UsageTotals
+from supervisor.worker import ledger, progress
+from supervisor.worker.dispatch import Dispatcher
+from supervisor.worker.engine import Engine
+from supervisor.worker.inbox import Wake
+from supervisor.worker.keeper import HostKeeper
+from supervisor.worker.log_pump import LogEnded, PieceRead
+from supervisor.worker.logbook import Logbook
+from supervisor.worker.run import Need, Run, stop_wanted
+from supervisor.worker.steps import StepDone
+from supervisor.worker.watch import UsageRead
+
+logger = structlog.get_logger(__name__)
+
+_TAKE_AGAIN_SECONDS = 1.0
+_KILL_AGAIN_SECONDS = 10.0
+_OLDEST_FIRST_EVERY = 8
+_LOOK_AGAIN_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker was started with. `concurrency` is a ceiling over the host's own; None: no ceiling."""
+
+    installation: UUID
+    identity: ProcessIdentity
+    who: str
+    poll_interval_seconds: float = 5.0
+    concurrency: int | None = None
+    retention_hours: float = 0.0
+
+
+class HostWorker:
+    """See the module. `over` says why it has nothing to do here any more, empty while it has."""
+
+    def __init__(
+        self, host: DockerHost, settings: WorkerSettings, wake: Wake, spare_room: Callable[[], int | None]
+    ) -> None:
+        self.host, self.settings, self._wake, self._spare_room = host, settings, wake, spare_room
+        self.lease: Lease | None = None
+        self.runs: dict[UUID, Run] = {}
+        self.over = ""
+        self.draining = False
+        self.extra_slots = 0
+        self.claimed_count = 0
+        self._engine: Engine | None = None
+        self._readings: list[UsageRead] = []
+        self._poll_clock = self._renew_clock = self._take_clock = 0.0
+        self._poked = self._claim_due = True
+        self._claims = 0
+        self._log = logger.bind(host=host.name)
+
+    # ── the turn ──────────────────────────────────────────────────────────────────────────────────────
+
+    def turn(self) -> float:
+        """Do what can be done now; how many seconds it can be left alone, unless something wakes it."""
+        now = boot_clock()
+        if self.lease is None and not self._take(now):
+            return _TAKE_AGAIN_SECONDS
+        try:
+            self._keep_lease(now)
+            self._take_messages(now)
+            self._keeper.write(self.runs, now)
+            self._write(now)
+            if self._poked or now >= self._poll_clock:
+                self._poll(now)
+            self._stop_due(now)
+            self._write(now)
+            self._claim(now)
+            self._dispatcher.dispatch(now)
+        except LeaseLost as exc:
+            self._log.warning("lease lost", reason=str(exc))
+            self.abandon()
+        return self._patience(now)
+
+    def poke(self) -> None:
+        """Somebody says that there is something new in the database."""
+        self._poked = self._claim_due = True
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing in hand, and nothing to be had: a claim found nothing, or none is possible here."""
+        if self.lease is None:
+            return self._take_clock > 0
+        if self.runs:
+            return False
+        return not self._claim_due or (self._keeper.has_answer and not self._may_claim())
+
+    @property
+    def slots(self) -> int:
+        """How many jobs may run at once."""
+        ceiling = self.settings.concurrency or self.host.max_concurrent_jobs
+        return max(0, min(self.host.max_concurrent_jobs, ceiling) + self.extra_slots)
+
+    @property
+    def held_slots(self) -> int:
+        """How many of them are taken."""
+        return sum(run.holds_slot for run in self.runs.values())
+
+    # ── the right to act ──────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, now: float) -> bool:
+        if now < self._take_clock:
+            return False
+        self._take_clock = now + _TAKE_AGAIN_SECONDS
+        lease = claims.take_host(self.host.id, who=self.settings.identity)
+        if lease is None:
+            return False
+        self.lease, self._renew_clock = lease, now + leases.RENEW_EVERY_SECONDS
+        self._log = self._log.bind(epoch=lease.epoch)
+        self._engine = Engine(self.host.view(self.settings.installation), lease, self._wake)
+        self._keeper = HostKeeper(self.host, lease, self._engine, self.settings, self._log)
+        self._logbook = Logbook(self._engine)
+        self._dispatcher = Dispatcher(self.runs, self._engine, self._keeper, self._logbook, self.settings)
+        self._adopt(now)
+        self._log.info("host taken", attempts=len(self.runs))
+        return True
+
+    def _adopt(self, now: float) -> None:
+        mine = Attempt.objects.filter(host_id=self.host.id).open().select_related("job")
+        database_now = datetime.now(UTC)
+        for attempt in mine:
+            run = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
+            run.usage = UsageTotals.stored(attempt.id)
+            if attempt.deadline_at:
+                run.deadline_clock = now + (attempt.deadline_at - database_now).total_seconds()
+            self.runs[run.attempt_id] = run
+
+    def _keep_lease(self, now: float) -> None:
+        if self.lease and now >= self._renew_clock:
+            leases.renew(self.lease)
+            self._renew_clock = now + leases.RENEW_EVERY_SECONDS
+
+    def abandon(self) -> None:
+        """Let everything go without touching a row or a container: they are somebody else's now."""
+        self.lease, self.over = None, "another worker holds the host"
+        self.runs.clear()
+        if self._engine:
+            self._engine.stop(0.5)
+            self._engine = None
+
+    # ── what threads saw ──────────────────────────────────────────────────────────────────────────────
+
+    def _take_messages(self, now: float) -> None:
+        assert self._engine is not None
+        for message in self._engine.inbox.take():
+            match message:
+                case StepDone(step="CLEAN"):
+                    pass  # what could not be removed is found again by the next reconciliation
+                case StepDone(run_id=run_id) if run_id == self.host.id:
+                    self._keeper.take(message, now)
+                case StepDone(step="LOG"):
+                    self._logbook.opened(self.runs.get(message.run_id), message, now)
+                case StepDone():
+                    if isinstance(message.error, DockerConnectionError):
+                        self._keeper.doubt()
+                    if run := self.runs.get(message.run_id):
+                        progress.apply(run, message, installation=self.settings.installation, now=now)
+                case PieceRead() | LogEnded():
+                    self._logbook.take(self.runs.get(message.run_id), message, now)
+                case UsageRead():
+                    self._readings.append(message)
+                case Hint():
+                    self._take_hint(message, now)
+
+    def _take_hint(self, hint: Hint, now: float) -> None:
+        if hint.container_id is None:
+            for run in self.runs.values():
+                run.look_clock = now
+            return
+        for run in self.runs.values():
+            if run.container_id == hint.container_id:
+                run.look_clock = now if hint.action in {"die", "oom", "stop"} else run.look_clock
+                if hint.action == "oom":
+                    run.oom_seen = True
+                    run.engine_lines.append("oom")
+
+    # ── what is written ───────────────────────────────────────────────────────────────────────────────
+
+    def _write(self, now: float) -> None:
+        assert self._engine is not None
+        held, stale = ledger.write_moves(self.runs.values(), self.settings.who)
+        for run in held:
+            self._moved(run, now)
+        for run_id, size in ledger.store_logs(self.runs.values()):
+            self._engine.pump.stored(run_id, size)
+        self._store_usage()
+        ending = [run for run in self.runs.values() if run.need is Need.END]
+        if ending:
+            ended, lost = ledger.write_ends(ending, self.host.name, self.settings.who)
+            for run in ended:
+                self._ended(run, now)
+            stale += lost
+        for run in stale:
+            self._log.warning("attempt is not ours any more", attempt=str(run.attempt_id), job=str(run.job_id))
+            self._forget(run)
+
+    def _moved(self, run: Run, now: float) -> None:
+        assert run.move is not None
+        move, run.move = run.move, None
+        run.state = ledger.state_after(move.kind) or run.state
+        if run.need is not Need.SIGNAL or move.kind != "describe":
+            run.need = move.then
+        self._log.info(move.kind, job=str(run.job_id), attempt=run.number, container=run.container_id[:12])
+        if move.kind == "to_running":
+            run.deadline_clock = now + run.spec["timeout_seconds"]
+        elif move.kind == "to_stopping":
+            run.stop_reason, run.stopping_at = move.row["stop_reason"], move.row["asked_at"]
+            self._begin_signal(run, now)
+
+    def _store_usage(self) -> None:
+        readings, self._readings = self._readings, []
+        if not readings:
+            return
+        try:
+            ledger.store_usage(readings, self.runs)
+        except Exception:
+            self._readings = readings + self._readings
+            raise
+        for reading in readings:
+            if run := self.runs.get(reading.run_id):
+                run.usage.add(reading.usage)
+
+    def _ended(self, run: Run, now: float) -> None:
+        assert self._engine is not None and run.verdict is not None
+        run.state = AttemptState.ENDED
+        for read in run.pieces:
+            self._engine.pump.stored(run.attempt_id, read.held)
+        run.pieces.clear()
+        self._engine.sampler.forget(run.attempt_id)
+        self._log.info("ended", job=str(run.job_id), attempt=run.number, outcome=str(run.verdict.outcome))
+        keep = self.settings.retention_hours > 0
+        run.need = Need.REMOVE if run.container_id and not keep else Need.GONE
+        if run.retry_delay_seconds is not None:
+            self._poll_clock = min(self._poll_clock, now + run.retry_delay_seconds)
+        self._claim_due = True  # a slot is free
+        if run.need is Need.GONE:
+            self._forget(run)
+
+    def _forget(self, run: Run) -> None:
+        self.runs.pop(run.attempt_id, None)
+        if self._engine:
+            self._engine.pump.drop(run.attempt_id)
+            self._engine.sampler.forget(run.attempt_id)
+
+    # ── what people want ──────────────────────────────────────────────────────────────────────────────
+
+    def _poll(self, now: float) -> None:
+        self._poll_clock = now + self.settings.poll_interval_seconds
+        self._poked, self._claim_due = False, True
+        self.over = self.over or self._keeper.refresh(self.runs)
+        for run in [run for run in self.runs.values() if run.need is Need.GONE]:
+            self._forget(run)
+        wanted = ContainerJob.objects.filter(
+            pk__in=[run.job_id for run in self.runs.values()], cancel_requested_at__isnull=False
+        )
+        forced = dict(wanted.values_list("pk", "cancel_force"))
+        for run in self.runs.values():
+            if run.job_id in forced:
+                run.cancel_wanted = True
+                if forced[run.job_id] and not run.cancel_force:
+                    run.cancel_force = True
+                    run.kill_clock = now if run.signal == "TERM" else run.kill_clock
+
+    def _stop_due(self, now: float) -> None:
+        for run in self.runs.values():
+            if run.move is None and run.state is AttemptState.RUNNING and (reason := stop_wanted(run, now)):
+                message = "over its timeout" if reason == "timeout" else "cancelled"
+                run.prepare("to_stopping", Need.SIGNAL, message, stop_reason=reason, asked_at=datetime.now(UTC))
+            elif run.state is AttemptState.STOPPING and not run.signal and run.need is Need.WATCH:
+                self._begin_signal(run, now)
+            elif run.kill_clock is not None and now >= run.kill_clock and run.need is Need.WATCH:
+                run.signal, run.need, run.kill_clock = "KILL", Need.SIGNAL, now + _KILL_AGAIN_SECONDS
+
+    def _begin_signal(self, run: Run, now: float) -> None:
+        grace = 0 if run.cancel_force else run.spec["stop_grace_seconds"]
+        run.signal = "TERM" if grace else "KILL"
+        run.kill_clock = now + (grace or _KILL_AGAIN_SECONDS)
+        run.need = Need.SIGNAL
+
+    def _claim(self, now: float) -> None:
+        assert self.lease is not None
+        if not self._claim_due or not self._may_claim():
+            return
+        self._claim_due = False
+        room = self.slots - self.held_slots
+        spare = self._spare_room()
+        room = room if spare is None else min(room, spare)
+        if room <= 0:
+            return
+        stand_back = routing.better_host_exists(self.host, free=self.slots - self.held_slots)
+        self._claims += 1
+        wanted = claims.Wanted(
+            room=room, stand_back=stand_back, oldest_first=self._claims % _OLDEST_FIRST_EVERY == 0
+        )
+        for attempt in claims.claim(
+            self.lease, self.host, wanted, installation=self.settings.installation, who=self.settings.who
+        ):
+            self.runs[attempt.id] = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
+            self.claimed_count += 1
+            self._log.info("claimed", job=str(attempt.job_id), attempt=attempt.number)
+        if stand_back:
+            self._poll_clock = min(self._poll_clock, now + _LOOK_AGAIN_SECONDS)
+
+    def _may_claim(self) -> bool:
+        return not self.over and not self.draining and self._keeper.may_claim
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────
+
+    def detach(self, until_clock: float) -> None:
+        """Finish the writes in hand, keep the log read so far, give the lease back. Containers run on."""
+        if self.lease is None or self._engine is None:
+            return
+        engine = self._engine
+        self._dispatcher.stopping = True
+        while any(run.busy and run.need is not Need.PULL for run in self.runs.values()) and boot_clock() < until_clock:
+            self._wake.wait(0.05)
+            self._take_messages(boot_clock())
+            self._write(boot_clock())
+        engine.stop(max(0.2, until_clock - boot_clock()))
+        self._take_messages(boot_clock())
+        self._write(boot_clock())
+        leases.release(self.lease)
+        self._log.info("host released", attempts=len(self.runs))
+        self.lease, self._engine = None, None
+
+    def _patience(self, now: float) -> float:
+        if self.lease is None:
+            return _TAKE_AGAIN_SECONDS
+        if self._poked or (self._claim_due and self._may_claim()):
+            return 0.0
+        clocks = [self._poll_clock, self._renew_clock, self._keeper.next_clock]
+        for run in self.runs.values():
+            if run.move or run.need is Need.END:
+                return 0.0
+            clocks += _clocks_of(run)
+        return max(0.0, min(clocks) - now)
+
+
+def _clocks_of(run: Run) -> list[float]:
+    """When the run next wants something that no message will tell."""
+    clocks = [run.log_clock] if run.log_clock else []
+    if run.busy:
+        return clocks
+    if run.deadline_clock is not None and not run.stop_reason:
+        clocks.append(run.deadline_clock)
+    if run.need is Need.WATCH:
+        clocks += [run.look_clock, *([run.kill_clock] if run.kill_clock is not None else [])]
+    elif run.need not in {Need.COLLECT, Need.GONE}:
+        clocks.append(run.resume_clock)
+    return clocks

@@ -1,0 +1,235 @@
+"""What a worker does for its host rather than for a job: is it there, is it the same, what is left on it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from hosts.errors import EngineError
+from hosts.executors.contract import EngineFacts, Observation
+from hosts.leases import Lease
+from hosts.models import Availability, DockerHost, HostRequest, HostSample, HostState
+from jobs import reconcile
+from jobs.models import Attempt
+from jobs.states import AttemptState
+from supervisor.worker import steps
+from supervisor.worker.engine import Engine
+from supervisor.worker.run import Run
+from supervisor.worker.steps import StepDone
+
+if TYPE_CHECKING:
+    from supervisor.worker.host import WorkerSettings
+
+_CHECK_EVERY_SECONDS = 10.0
+_CHECK_AWAY_SECONDS = (1.0, 2.0, 5.0)
+_RECONCILE_EVERY_SECONDS = 30.0
+_SAMPLE_EVERY_SECONDS = 60.0
+_UNKNOWN_AFTER = timedelta(seconds=30)
+
+
+class HostKeeper:
+    """Main thread only. `may_touch`: the engine answers and is the one we know."""
+
+    def __init__(self, host: DockerHost, lease: Lease, engine: Engine, settings: WorkerSettings, log: Any) -> None:
+        self._host, self._lease, self._engine, self._settings, self._log = host, lease, engine, settings, log
+        self.may_touch = False
+        self.has_answer = False
+        self._probing = False
+        self._answers: list[StepDone] = []
+        self._check_clock = 0.0
+        self._list_clock = 0.0
+        self._sample_clock = 0.0
+        self._failures = 0
+        self._waiting: list[UUID] = []
+        self._settings_seen = _fingerprint(host)
+        self._known_orphans: set[str] = set()
+        self._runs: dict[UUID, Run] = {}
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether the host may be given new jobs."""
+        return self.may_touch and self._host.is_active and self._host.availability == Availability.ACTIVE
+
+    @property
+    def next_clock(self) -> float:
+        """When this wants to be looked at again."""
+        if self._answers:
+            return 0.0
+        return float("inf") if self._probing else self._check_clock
+
+    # ── asking ────────────────────────────────────────────────────────────────────────────────────────
+
+    def probe(self, now: float) -> None:
+        """Ask the engine who it is, or what is on it, when it is time."""
+        if self._probing or now < self._check_clock:
+            return
+        self._probing = True
+        hands = self._engine.hands
+        if self.may_touch and now >= self._list_clock:
+            self._list_clock = now + _RECONCILE_EVERY_SECONDS
+            self._engine.probe(self._host.id, "LIST", lambda: steps.list_containers(hands))
+        else:
+            self._engine.probe(self._host.id, "CHECK", hands.executor.check)
+
+    def take(self, done: StepDone, now: float) -> None:
+        """Note an answer; `refresh` writes what follows from it."""
+        self._answers.append(done)
+        self._probing = False
+        self._check_clock = now + self._wait_after(done)
+
+    def doubt(self) -> None:
+        """A step got no answer: ask the engine now whether it is there."""
+        self._check_clock = 0.0
+
+    def _wait_after(self, done: StepDone) -> float:
+        if done.error is not None:
+            self._failures += 1
+            return _CHECK_AWAY_SECONDS[min(self._failures, len(_CHECK_AWAY_SECONDS)) - 1]
+        self._failures = 0
+        return _CHECK_EVERY_SECONDS if done.step == "LIST" or self.may_touch else 0.0
+
+    # ── writing ───────────────────────────────────────────────────────────────────────────────────────
+
+    def write(self, runs: dict[UUID, Run], now: float) -> None:
+        """Write what the answers since the last time say."""
+        while self._answers:
+            done = self._answers[0]
+            if done.error is not None:
+                self._away(done.error)
+            elif isinstance(done.result, EngineFacts):
+                self._facts(done.result, now)
+            else:
+                self._present(done.result, runs)  # type: ignore[arg-type]
+            self._answers.pop(0)
+            self.has_answer = True
+
+    def refresh(self, runs: dict[UUID, Run]) -> str:
+        """Read the host's row and requests again; why there is nothing more to do here, if so."""
+        self._runs = runs
+        try:
+            row = DockerHost.objects.get(pk=self._host.pk)
+        except DockerHost.DoesNotExist:
+            return "the host was deleted"
+        if _fingerprint(row) != self._settings_seen:
+            return "the host's settings changed"
+        for name in ("name", "weight", "max_concurrent_jobs", "is_active", "availability", "engine_id"):
+            setattr(self._host, name, getattr(row, name))
+        self._take_requests()
+        open_runs = any(run.state is not AttemptState.ENDED for run in runs.values())
+        return "" if row.is_active or open_runs else "the host is switched off"
+
+    def _take_requests(self) -> None:
+        new = HostRequest.objects.filter(host=self._host, taken_at=None, expires_at__gt=Now())
+        ids = list(new.values_list("pk", flat=True))
+        if ids and new.filter(pk__in=ids).update(taken_at=Now()):
+            self._waiting += ids
+            self._check_clock = 0.0
+            self._list_clock = max(self._list_clock, self._check_clock)
+
+    def _answer_requests(self, *, ok: bool, result: str) -> None:
+        if self._waiting:
+            HostRequest.objects.filter(pk__in=self._waiting).update(done_at=Now(), ok=ok, result=result)
+            self._waiting = []
+
+    def _mine(self) -> Any:
+        return DockerHost.objects.filter(
+            pk=self._host.pk, lease__epoch=self._lease.epoch, lease__owner=self._lease.owner
+        )
+
+    def _set_state(self, state: HostState, reason: str, **facts: Any) -> None:
+        changed = self._host.state != state or self._host.state_reason != reason
+        if changed:
+            facts |= {"state": state, "state_reason": reason}
+            if self._host.state != state:
+                facts["state_since_at"] = Now()
+            self._log.info("host state", state=str(state), reason=reason)
+        self._mine().update(**facts) if facts else None
+        self._host.state, self._host.state_reason = state, reason
+
+    def _away(self, error: Exception) -> None:
+        self.may_touch = False
+        state = HostState.UNREACHABLE if isinstance(error, EngineError) else HostState.PARKED
+        self._set_state(state, str(error))
+        self._answer_requests(ok=False, result=str(error))
+        away_long = DockerHost.objects.filter(pk=self._host.pk, state_since_at__lt=Now() - _UNKNOWN_AFTER).exists()
+        if away_long:
+            self._attempts().filter(unknown_since_at=None).update(unknown_since_at=Now())
+
+    def _facts(self, facts: EngineFacts, now: float) -> None:
+        trouble = self._identity_trouble(facts.engine_id)
+        if trouble:
+            self.may_touch = False
+            self._set_state(HostState.PARKED, trouble)
+            self._answer_requests(ok=False, result=trouble)
+            return
+        if not self.may_touch:
+            self._list_clock = 0.0
+            self._attempts().exclude(unknown_since_at=None).update(unknown_since_at=None)
+        self.may_touch = True
+        self._set_state(
+            HostState.ONLINE,
+            "",
+            seen_at=Now(),
+            engine_version=facts.version[:100],
+            engine_cpus=facts.cpus,
+            engine_memory_bytes=facts.memory_bytes,
+        )
+        self._answer_requests(ok=True, result=f"Reachable: version {facts.version}, {facts.cpus} CPUs.")
+        self._sample(facts, now)
+
+    def _identity_trouble(self, engine_id: str) -> str:
+        if self._host.engine_id == engine_id:
+            return ""
+        if self._host.engine_id:
+            return (
+                f"Another engine answers here: {engine_id} instead of {self._host.engine_id}. Nothing on it is "
+                "touched. Point the host back, or add this engine as a host of its own."
+            )
+        try:
+            with transaction.atomic():
+                self._mine().filter(engine_id=None).update(engine_id=engine_id)
+        except IntegrityError:
+            other = DockerHost.objects.filter(engine_id=engine_id).values_list("name", flat=True).first()
+            return f"This is the engine of host {other!r} already; one engine is one host. Remove one of the two."
+        self._host.engine_id = engine_id
+        return ""
+
+    def _attempts(self) -> Any:
+        return Attempt.objects.filter(host_id=self._host.pk, epoch=self._lease.epoch).open()
+
+    def _sample(self, facts: EngineFacts, now: float) -> None:
+        if now < self._sample_clock:
+            return
+        self._sample_clock = now + _SAMPLE_EVERY_SECONDS
+        HostSample.objects.create(
+            host_id=self._host.pk,
+            jobs_running=sum(run.holds_slot for run in self._runs.values()),
+            slots=self._host.max_concurrent_jobs,
+            containers_running=facts.containers_running,
+        )
+
+    # ── what is left on the engine ────────────────────────────────────────────────────────────────────
+
+    def _present(self, present: list[Observation], runs: dict[UUID, Run]) -> None:
+        keys = reconcile.keys(present)
+        over = Now() - timedelta(hours=self._settings.retention_hours)
+        ended = Attempt.objects.filter(job_id__in={job for job, _ in keys}, state=AttemptState.ENDED)
+        retained = dict.fromkeys(ended.values_list("job_id", "number"), False)
+        retained |= dict.fromkeys(ended.filter(ended_at__lte=over).values_list("job_id", "number"), True)
+        in_hand = {run.job_id for run in runs.values()}
+        plan = reconcile.plan(present, in_hand=in_hand, ended=retained, host_id=self._host.id)
+        for seen in plan.remove:
+            self._log.info("removing what an ended attempt left", container=seen.name)
+            self._engine.step(self._host.id, "CLEAN", steps.clear, seen.container_id)
+        for seen in plan.orphans:
+            if seen.container_id not in self._known_orphans:
+                self._log.warning("container without a row", container=seen.name, id=seen.container_id)
+        self._known_orphans = {seen.container_id for seen in plan.orphans}
+
+
+def _fingerprint(host: DockerHost) -> tuple[Any, ...]:
+    return host.executor_type, host.base_url, repr(host.executor_config), repr(host.secret_config)

@@ -1,0 +1,225 @@
+"""What a worker writes about its runs: moves, logs, usage, ends. Main thread only; all in guarded batches.
+
+Every write may be asked for again after the database went away in the middle of it: what is not held is
+looked up, and only a row that is not ours any more makes the worker let the run go.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+
+from jobs import batches, excerpts, logs, moves, retry, usage
+from jobs.models import Attempt
+from jobs.states import AttemptState, JobStatus, status_after
+from supervisor.worker.log_pump import PieceRead
+from supervisor.worker.progress import judge_exit
+from supervisor.worker.run import LogStage, Run
+from supervisor.worker.watch import UsageRead
+
+logger = structlog.get_logger(__name__)
+
+_KINDS = {
+    "to_pulling": AttemptState.PULLING,
+    "fence": AttemptState.CREATED,
+    "to_running": AttemptState.RUNNING,
+    "describe": None,
+    "to_stopping": AttemptState.STOPPING,
+    "to_exited": AttemptState.EXITED,
+}
+_ORDER = list(AttemptState)
+
+
+def write_moves(runs: Iterable[Run], who: str) -> tuple[list[Run], list[Run]]:
+    """Write every pending move; the runs whose move held, and those that are not ours any more."""
+    by_kind: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        if run.move:
+            by_kind[run.move.kind].append(run)
+    held, stale = [], []
+    for kind in _KINDS:
+        if not by_kind[kind]:
+            continue
+        ids = getattr(moves, kind)([{**run.move.row, "who": who} for run in by_kind[kind] if run.move])
+        ids |= _written_before([run for run in by_kind[kind] if run.attempt_id not in ids], kind)
+        for run in by_kind[kind]:
+            (held if run.attempt_id in ids else stale).append(run)
+    return held, stale
+
+
+def state_after(kind: str) -> AttemptState | None:
+    """The state a move leads to; None if it changes none."""
+    return _KINDS[kind]
+
+
+def _written_before(runs: Sequence[Run], kind: str) -> set[UUID]:
+    """Of moves that changed nothing: those whose row is ours and already there, from a try whose answer was lost."""
+    if not runs:
+        return set()
+    rows = {row["id"]: row for row in _rows(runs)}
+    done = set()
+    for run in runs:
+        row = rows.get(run.attempt_id)
+        target = _KINDS[kind]
+        if row is None or run.move is None:
+            continue
+        same_container = row["container_id"] == run.move.row.get("container_id", row["container_id"])
+        if target is None or (same_container and _ORDER.index(row["state"]) >= _ORDER.index(target)):
+            done.add(run.attempt_id)
+    return done
+
+
+def _rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    ours = Attempt.objects.filter(id__in=[run.attempt_id for run in runs], epoch=runs[0].epoch)
+    return list(ours.exclude(state=AttemptState.ENDED).values("id", "state", "container_id", "next_seq"))
+
+
+def store_logs(runs: Iterable[Run]) -> list[tuple[UUID, int]]:
+    """Store the pieces that wait, except the last ones of runs about to end; (run, bytes) now free again."""
+    waiting = [run for run in runs if run.pieces and run.log is not LogStage.DONE]
+    freed: list[tuple[UUID, int]] = []
+    while waiting:
+        held = logs.append([_log_row(run, run.pieces[0]) for run in waiting])
+        for run in waiting:
+            if run.attempt_id in held or _resync(run):
+                freed.append((run.attempt_id, _stored(run)))
+        waiting = [run for run in waiting if run.pieces and run.attempt_id in held]
+    return freed
+
+
+def _log_row(run: Run, read: PieceRead) -> Any:
+    return logs.row(run.attempt_id, run.epoch, run.next_seq, read.piece)
+
+
+def _stored(run: Run) -> int:
+    read = run.pieces.popleft()
+    run.next_seq += 1
+    run.stdout_bytes += read.piece.tally.stdout_bytes
+    run.stderr_bytes += read.piece.tally.stderr_bytes
+    return read.held
+
+
+def _resync(run: Run) -> bool:
+    """Whether the piece that was not taken is there already: the answer to its first writing was lost."""
+    rows = _rows([run])
+    return bool(rows) and rows[0]["next_seq"] == run.next_seq + 1
+
+
+def store_usage(readings: Sequence[UsageRead], runs: dict[UUID, Run]) -> None:
+    """Store readings and take them into the totals."""
+    latest = {reading.run_id: reading for reading in readings if reading.run_id in runs}
+    usage.append([usage.row(key, runs[key].epoch, reading.usage) for key, reading in latest.items()])
+
+
+def write_ends(runs: Sequence[Run], host_name: str, who: str) -> tuple[list[Run], list[Run]]:
+    """End runs in one transaction with the rest of their logs; those that held, and those not ours any more."""
+    rows = [_end_row(run, host_name, who) for run in runs]
+    try:
+        with transaction.atomic():
+            _append_rest(runs)
+            held = moves.end(rows)
+            _check_rest(run for run in runs if run.attempt_id in held)
+    except _AlreadyStored as exc:
+        # The answer to an earlier write of this log was lost: count what is there, and end in the next turn.
+        while exc.run.pieces and exc.run.next_seq < exc.stored:
+            _stored(exc.run)
+        return [], []
+    return [run for run in runs if run.attempt_id in held], [run for run in runs if run.attempt_id not in held]
+
+
+class _AlreadyStored(Exception):
+    def __init__(self, run: Run, stored: int) -> None:
+        super().__init__(f"attempt {run.attempt_id} holds {stored} chunks already")
+        self.run, self.stored = run, stored
+
+
+def _append_rest(runs: Sequence[Run]) -> None:
+    rows = [
+        logs.row(run.attempt_id, run.epoch, run.next_seq + place, read.piece)
+        for run in runs
+        for place, read in enumerate(run.pieces)
+    ]
+    for batch in batches.once_each(rows):
+        logs.append(batch)
+
+
+def _check_rest(runs: Iterable[Run]) -> None:
+    with_rest = {run.attempt_id: run for run in runs if run.pieces}
+    for attempt_id, stored in Attempt.objects.filter(pk__in=with_rest).values_list("pk", "next_seq"):
+        run = with_rest[attempt_id]
+        if stored != run.next_seq + len(run.pieces):
+            raise _AlreadyStored(run, stored)
+
+
+def _end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
+    run.verdict = run.verdict or judge_exit(run)
+    verdict = run.verdict
+    infra = run.infra_failures + (verdict.outcome == "infra")
+    delay = retry.delay_before_next(
+        verdict.outcome,
+        retry.Budget(
+            attempts=run.number,
+            infra_failures=run.infra_failures,
+            max_attempts=run.spec["max_attempts"],
+            retry_on=run.spec["retry_on"],
+        ),
+    )
+    run.retry_delay_seconds = delay
+    return {
+        "attempt_id": run.attempt_id,
+        "job_id": run.job_id,
+        "number": run.number,
+        "epoch": run.epoch,
+        "who": who,
+        "message": " ".join(filter(None, (verdict.outcome, verdict.message))),
+        "outcome": verdict.outcome,
+        "exit_code": run.seen.exit_code if run.seen else run.rejected_exit_code,
+        "host_name": host_name,
+        "template_name": run.spec["template_name"],
+        "failure_class": verdict.failure_class,
+        "failure_message": excerpts.as_text(verdict.message.encode()),
+        "failure_hint": excerpts.as_text(verdict.hint.encode()),
+        "logs_complete": not run.logs_note,
+        "logs_note": run.logs_note,
+        "job_status": JobStatus.PENDING if delay is not None else status_after(verdict.outcome),
+        "retry_delay_seconds": delay,
+        "run_seconds": _run_seconds(run),
+        "infra_failures": infra,
+        **_execution(run),
+    }
+
+
+def _run_seconds(run: Run) -> float:
+    if not run.seen or not run.seen.started_at or not run.seen.finished_at:
+        return 0.0
+    return max(0.0, (run.seen.finished_at - run.seen.started_at).total_seconds())
+
+
+def _execution(run: Run) -> dict[str, Any]:
+    pieces = [read.piece for read in run.pieces]
+    sizes = (
+        run.stdout_bytes + sum(piece.tally.stdout_bytes for piece in pieces),
+        run.stderr_bytes + sum(piece.tally.stderr_bytes for piece in pieces),
+    )
+    stdout, stderr = excerpts.texts(run.attempt_id, run.next_seq, [piece.data for piece in pieces], sizes)
+    totals = run.usage
+    return {
+        "stdout": stdout,
+        "stderr": stderr,
+        "stdout_bytes": sizes[0],
+        "stderr_bytes": sizes[1],
+        "docker_log": excerpts.as_text("\n".join(run.engine_lines).encode()),
+        "peak_memory_bytes": totals.peak_memory_bytes,
+        "average_memory_bytes": totals.average_memory_bytes,
+        "cpu_seconds": totals.cpu_seconds,
+        "network_rx_bytes": totals.network_rx_bytes,
+        "network_tx_bytes": totals.network_tx_bytes,
+        "block_read_bytes": totals.block_read_bytes,
+        "block_write_bytes": totals.block_write_bytes,
+        "peak_pids": totals.peak_pids,
+    }

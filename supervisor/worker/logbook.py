@@ -1,0 +1,98 @@
+"""How far the reading of each run's log is: follow while it runs, one last read after the exit, then done.
+
+A container that exits at once is read once, after its exit: nothing is followed for its first moment.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from hosts.errors import ContainerExecutionError
+from hosts.executors.contract import Resume
+from jobs import logs
+from jobs.models import Attempt
+from jobs.states import AttemptState
+from supervisor.worker import steps
+from supervisor.worker.engine import Engine
+from supervisor.worker.log_pump import LogEnded, PieceRead
+from supervisor.worker.run import LogStage, Need, Run
+from supervisor.worker.steps import StepDone
+
+logger = structlog.get_logger(__name__)
+
+_OPEN_AGAIN_SECONDS = 1.0
+_DRAIN_SECONDS = 5.0
+
+
+class Logbook:
+    """Opens sources and hands them to the pump; main thread only."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def advance(self, run: Run, now: float) -> None:
+        """Do the next thing for the run's log, if there is one to be done now."""
+        if run.state in {AttemptState.RUNNING, AttemptState.STOPPING}:
+            if run.need is not Need.OBSERVE and run.log in {LogStage.NONE, LogStage.ENDED} and run.described:
+                self._open(run, LogStage.OPENING, now)
+        elif run.need is Need.COLLECT:
+            self._collect(run, now)
+
+    def _collect(self, run: Run, now: float) -> None:
+        if run.log is LogStage.DONE:
+            run.need, run.log_clock = Need.END, 0.0
+        elif run.log is LogStage.FOLLOWING:
+            # The followed stream ends by itself soon after the exit; the last read makes up for one that does not.
+            if not run.log_clock:
+                run.log_clock = now + _DRAIN_SECONDS
+            elif now >= run.log_clock:
+                self._engine.pump.drop(run.attempt_id)
+                run.log_clock = now + _DRAIN_SECONDS
+        elif run.log in {LogStage.NONE, LogStage.ENDED} and not run.pieces:
+            # Only when everything read before is stored: the last read begins where the stored log ends.
+            self._open(run, LogStage.LAST_OPENING, now)
+
+    def _open(self, run: Run, stage: LogStage, now: float) -> None:
+        if now < run.log_clock or run.pieces:
+            return
+        resume = logs.resume_point(Attempt.objects.get(pk=run.attempt_id)) if run.next_seq else Resume()
+        follow = stage is LogStage.OPENING
+        run.log, run.log_clock = stage, 0.0
+        self._engine.step(run.attempt_id, "LOG", steps.open_log, run.container_id, resume, follow=follow)
+
+    def opened(self, run: Run | None, done: StepDone, now: float) -> None:
+        """A source was opened, or could not be."""
+        source = done.result
+        if run is None:
+            if source is not None:
+                source.close()  # type: ignore[attr-defined]
+            return
+        if done.error is None:
+            run.log = LogStage.FOLLOWING if run.log is LogStage.OPENING else LogStage.LAST
+            self._engine.pump.follow(run.attempt_id, source)  # type: ignore[arg-type]
+            return
+        if isinstance(done.error, ContainerExecutionError) and run.log is LogStage.LAST_OPENING:
+            run.logs_note = f"The engine has no log to read: {done.error}"[:200]
+            run.log = LogStage.DONE
+            return
+        run.log, run.log_clock = LogStage.ENDED, now + _OPEN_AGAIN_SECONDS
+
+    def take(self, run: Run | None, message: PieceRead | LogEnded, now: float) -> None:
+        """A piece was read, or a source came to its end."""
+        if isinstance(message, PieceRead):
+            if run is None:
+                self._engine.pump.stored(message.run_id, message.held)
+            else:
+                run.pieces.append(message)
+            return
+        if run is None:
+            return
+        if run.log is LogStage.LAST and not message.error:
+            run.log, run.log_clock = LogStage.DONE, 0.0
+            return
+        if message.error:
+            logger.debug("log source broke", attempt=str(run.attempt_id), reason=message.error)
+        run.log = LogStage.ENDED
+        running = run.state is not AttemptState.EXITED
+        run.log_clock = now + _OPEN_AGAIN_SECONDS if message.error or running else 0.0
+        run.look_clock = now

@@ -1,0 +1,84 @@
+"""The main loop of a process that works for one host (under the master) or several (by itself).
+
+One thread, one database connection, one wait for everything. When the database goes away the loop waits for
+it and goes on where it was: containers run on meanwhile, and their engines keep what they say.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+
+from hosts.identity import boot_clock
+from supervisor.worker.host import HostWorker
+from supervisor.worker.inbox import Wake
+
+logger = structlog.get_logger(__name__)
+
+_DATABASE_WAITS_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+_LONGEST_WAIT_SECONDS = 5.0
+
+
+class Control(Protocol):
+    """What tells the loop to go on, and is told that it does."""
+
+    def tick(self) -> bool:
+        """Called once a turn; False: stop."""
+
+
+class WorkerLoop:
+    """Turns its workers until told to stop, or until none of them has anything to do here any more."""
+
+    def __init__(self, workers: list[HostWorker], wake: Wake, control: Control) -> None:
+        self.workers = workers
+        self._wake, self._control = wake, control
+        self._database_failures = 0
+
+    def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Work until the control says stop, `until` says so, or every worker is over."""
+        while self._control.tick() and not until():
+            self._wake.wait(self._turn())
+            for worker in [worker for worker in self.workers if worker.over]:
+                logger.info("worker is over", host=worker.host.name, reason=worker.over)
+                worker.detach(boot_clock() + 2.0)
+                self.workers.remove(worker)
+                if not self.workers:
+                    return
+
+    def poke(self) -> None:
+        """There may be something new in the database."""
+        for worker in self.workers:
+            worker.poke()
+
+    def _turn(self) -> float:
+        try:
+            close_old_connections()
+            waits = [worker.turn() for worker in self.workers]
+        except (DatabaseError, InterfaceError) as exc:
+            return self._database_trouble(exc)
+        if self._database_failures:
+            logger.info("database is back")
+        self._database_failures = 0
+        return min([*waits, _LONGEST_WAIT_SECONDS])
+
+    def _database_trouble(self, error: Exception) -> float:
+        place = min(self._database_failures, len(_DATABASE_WAITS_SECONDS) - 1)
+        if not self._database_failures:
+            logger.warning("database trouble; containers run on", reason=str(error).strip())
+        self._database_failures += 1
+        connection.close()
+        return _DATABASE_WAITS_SECONDS[place] * random.uniform(0.5, 1.5)  # noqa: S311
+
+    def detach(self, timeout_seconds: float) -> None:
+        """Give every host back, within the time; what the database does not take is found again later."""
+        until = boot_clock() + timeout_seconds
+        for worker in self.workers:
+            try:
+                worker.detach(until)
+            except (DatabaseError, InterfaceError) as exc:
+                logger.warning("host not released; its lease will run out", host=worker.host.name, reason=str(exc))
+

@@ -1,0 +1,213 @@
+"""What the answer of each step means for its run. Pure: changes the run, calls nothing.
+
+A run is changed by its worker's main thread only. Whatever has to be written is left in `run.move`.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from hosts.errors import ContainerExecutionError, ImageMissing
+from hosts.executors.contract import Observation
+from jobs import outcome
+from jobs.adoption import Found, classify
+from jobs.outcome import Exit, Verdict
+from jobs.states import NOT_STARTED, AttemptState, Outcome
+from supervisor.worker.run import GIVE_UP_AFTER, OBSERVE_EVERY_SECONDS, LogStage, Need, Run, outcome_of_withdrawal
+from supervisor.worker.steps import StepDone
+
+_FIRST_LOOK_SECONDS = 0.15
+_LOST_AFTER = 2
+_ABSENT_WAIT_SECONDS = 2.0
+
+
+def apply(run: Run, done: StepDone, *, installation: UUID, now: float) -> None:
+    """Take the answer of the step that was in flight into the run."""
+    run.busy = False
+    if done.error is not None:
+        _failed(run, done, now)
+        return
+    if done.step != "OBSERVE" or done.result is not None:
+        run.note_answer()
+    match done.step:
+        case "ENSURE":
+            assert isinstance(done.result, Observation)
+            _ensured(run, done.result, installation, now)
+        case "PULL" | "CLEAR":
+            run.need = Need.ENSURE
+        case "START":
+            run.engine_lines.append("start")
+            run.prepare("to_running", Need.WATCH, **_running_columns(run))
+            run.look_clock = now + _FIRST_LOOK_SECONDS
+        case "OBSERVE":
+            _observed(run, done.result, installation, now)
+        case "DISCARD":
+            run.need = Need.ENSURE if done.result else Need.OBSERVE
+        case "WITHDRAW":
+            _withdrawn(run, done.result, installation, now)
+        case "SIGNAL":
+            run.engine_lines.append(f"kill {run.signal}")
+            run.need, run.look_clock = Need.WATCH, now + _FIRST_LOOK_SECONDS
+        case "REMOVE":
+            run.need = Need.GONE
+
+
+def _failed(run: Run, done: StepDone, now: float) -> None:
+    error = done.error
+    if isinstance(error, ImageMissing) and done.step == "ENSURE":
+        run.prepare("to_pulling", Need.PULL, f"image {run.spec['docker_image']}")
+        if run.state is not AttemptState.CLAIMED:  # it was pulled, and removed again: nothing new to write
+            run.move, run.need = None, Need.PULL
+    elif isinstance(error, ContainerExecutionError) and done.step in {"ENSURE", "PULL", "START"}:
+        reject(run, error)
+    else:
+        run.note_trouble(str(error), now)
+        if done.step == "START":
+            run.need = Need.OBSERVE
+        elif done.step == "PULL":
+            # The wait before another pull is the infra budget's: the slot is not held meanwhile.
+            run.trouble = GIVE_UP_AFTER
+
+
+def reject(run: Run, error: ContainerExecutionError) -> None:
+    """Nothing was started, and nothing will be: end the attempt with the engine's reason."""
+    run.verdict = Verdict(
+        outcome=Outcome.REJECTED, failure_class=error.failure_class, message=str(error), hint=error.hint
+    )
+    run.seen = None
+    run.engine_lines.append(str(error))
+    run.rejected_exit_code = error.exit_code
+    run.log, run.need = LogStage.DONE, Need.END
+
+
+def _ensured(run: Run, seen: Observation, installation: UUID, now: float) -> None:
+    if seen.fresh:
+        run.engine_lines.append(f"create {seen.container_id[:12]}")
+        run.start_sent = False
+        run.container_id = seen.container_id
+        run.prepare("fence", Need.START, **_columns(run, seen))
+        return
+    _found(run, seen, installation, now)
+
+
+def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
+    """A container has the run's name that this worker did not make just now."""
+    match classify(seen, installation=installation, job_id=run.job_id, number=run.number):
+        case Found.FOREIGN:
+            reject(run, _name_conflict(seen))
+        case Found.OLDER:
+            run.doomed, run.need = seen, Need.CLEAR
+        case Found.RUNNING:
+            _adopt(run, seen, now)
+        case Found.EXITED:
+            _exited(run, seen)
+        case Found.UNSTARTED:
+            # Forget it in the row first: a row that names a container which is not there reads as lost.
+            run.doomed, run.container_id = seen, ""
+            run.prepare("fence", Need.DISCARD, "found unstarted", **(_columns(run, seen) | {"container_id": ""}))
+
+
+def _adopt(run: Run, seen: Observation, now: float) -> None:
+    first_sight = not run.described
+    run.container_id, run.seen, run.described = seen.container_id, seen, True
+    run.look_clock = now + OBSERVE_EVERY_SECONDS
+    if run.state in NOT_STARTED:
+        run.described = False  # the next look writes what the engine says of it
+        run.look_clock = now
+        run.prepare("to_running", Need.WATCH, "adopted", **_running_columns(run))
+        return
+    run.need = Need.WATCH
+    if first_sight:
+        run.prepare("describe", Need.WATCH, **_columns(run, seen))
+
+
+def _exited(run: Run, seen: Observation) -> None:
+    run.container_id, run.seen = seen.container_id, seen
+    run.engine_lines.append(f"die exit code {seen.exit_code}{', out of memory' if seen.oom_killed else ''}")
+    if run.state is AttemptState.EXITED:
+        run.need = Need.COLLECT
+        return
+    run.prepare(
+        "to_exited",
+        Need.COLLECT,
+        f"exit code {seen.exit_code}",
+        exit_code=seen.exit_code,
+        oom_killed=seen.oom_killed or run.oom_seen,
+        started_at=seen.started_at,
+        finished_at=seen.finished_at,
+        **_columns(run, seen),
+    )
+
+
+def _observed(run: Run, seen: object, installation: UUID, now: float) -> None:
+    if isinstance(seen, Observation):
+        _found(run, seen, installation, now)
+        return
+    run.absent += 1
+    if not run.container_id:
+        run.need = Need.ENSURE
+    elif run.absent < _LOST_AFTER:
+        run.resume_clock = now + _ABSENT_WAIT_SECONDS
+        run.need = Need.OBSERVE
+    else:
+        _lost(run)
+
+
+def _lost(run: Run) -> None:
+    run.logs_note = "The container was gone before its log could be completed."
+    if run.stop_reason or run.state is AttemptState.EXITED:
+        run.verdict = judge_exit(run)
+    else:
+        run.verdict = Verdict(
+            outcome=Outcome.LOST,
+            failure_class="lost",
+            message="Its container is gone from the engine, so how it ended is not known.",
+            hint="Somebody removed it by hand, or the engine lost its data. Check before running it again.",
+        )
+    run.log, run.need = LogStage.DONE, Need.END
+
+
+def _withdrawn(run: Run, seen: object, installation: UUID, now: float) -> None:
+    if isinstance(seen, Observation):
+        _found(run, seen, installation, now)
+        return
+    run.verdict = outcome_of_withdrawal(run)
+    run.log, run.need = LogStage.DONE, Need.END
+
+
+def judge_exit(run: Run) -> Verdict:
+    """The verdict on a run whose container has exited, or is gone while it was being stopped."""
+    seen = run.seen
+    return outcome.judge(
+        Exit(
+            exit_code=seen.exit_code if seen else None,
+            oom_killed=bool(seen and seen.oom_killed) or run.oom_seen,
+            finished_at=seen.finished_at if seen else None,
+            stop_reason=run.stop_reason,
+            stopping_at=run.stopping_at,
+            error=seen.error if seen else "",
+            memory_limit=run.spec["memory_limit"],
+            timeout_seconds=run.spec["timeout_seconds"],
+        )
+    )
+
+
+def _columns(run: Run, seen: Observation) -> dict[str, object]:
+    run.described = run.described or not seen.fresh
+    return {
+        "container_id": seen.container_id,
+        "image_digest": seen.image_digest,
+        "executor_metadata": dict(seen.metadata),
+    }
+
+
+def _running_columns(run: Run) -> dict[str, object]:
+    return {"container_id": run.container_id, "timeout_seconds": run.spec["timeout_seconds"]}
+
+
+def _name_conflict(seen: Observation) -> ContainerExecutionError:
+    return ContainerExecutionError(
+        f"A container that is not ours has the name {seen.name} on this engine.",
+        failure_class="name_conflict",
+        hint="Find out whose it is and remove or rename it; Tallyman never touches it.",
+    )

@@ -1,0 +1,234 @@
+"""One open attempt, as its worker sees it: what was written, what is in flight, what must happen next.
+
+A run holds no thread, client or connection. The worker's main thread asks `next_step` what to hand to an
+engine thread, tells it what came back (`supervisor.worker.progress`), and writes `move` to the database.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+from uuid import UUID
+
+from hosts.executors.contract import JobView, Observation
+from jobs.models import Attempt
+from jobs.outcome import Verdict
+from jobs.states import NOT_STARTED, SLOT_HOLDING, AttemptState, Outcome, StopReason
+from jobs.usage import UsageTotals
+from supervisor.worker.log_pump import PieceRead
+
+_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+GIVE_UP_AFTER = 5
+OBSERVE_EVERY_SECONDS = 15.0
+
+
+class Need(Enum):
+    """What has to happen next at the engine."""
+
+    ENSURE = auto()  # make the container, or find out what has its name
+    PULL = auto()
+    START = auto()
+    OBSERVE = auto()  # ask what became of it
+    WATCH = auto()  # it runs: nothing, until a hint, the deadline or the next regular look
+    SIGNAL = auto()
+    DISCARD = auto()  # delete a container that never started, then make it anew
+    CLEAR = auto()  # get an ended attempt's container out of the way, then make ours
+    WITHDRAW = auto()  # make sure that nothing was started, then end
+    COLLECT = auto()  # it has exited: complete its log
+    END = auto()  # everything is known: write it
+    REMOVE = auto()  # ended: delete the container
+    GONE = auto()  # nothing is left to do
+
+
+class LogStage(Enum):
+    """How far the reading of the log is."""
+
+    NONE = auto()
+    OPENING = auto()
+    FOLLOWING = auto()
+    ENDED = auto()  # the followed stream came to its end, or broke
+    LAST_OPENING = auto()
+    LAST = auto()  # the one read without follow after the exit
+    DONE = auto()
+
+
+@dataclass(slots=True)
+class Move:
+    """A pending write of the attempt's row; `kind` is a function of `jobs.moves`."""
+
+    kind: str
+    row: dict[str, Any]
+    then: Need
+
+
+@dataclass(slots=True)
+class Run:
+    """See the module. Times named `*_clock` are on the boot clock."""
+
+    attempt_id: UUID
+    job_id: UUID
+    number: int
+    epoch: int
+    container_name: str
+    spec: Mapping[str, Any]
+    state: AttemptState
+    infra_failures: int = 0
+    container_id: str = ""
+    stop_reason: str = ""
+    stopping_at: Any = None
+    started_at: Any = None
+    need: Need = Need.ENSURE
+    busy: bool = False
+    resume_clock: float = 0.0
+    trouble: int = 0
+    last_trouble: str = ""
+    absent: int = 0
+    start_sent: bool = False
+    move: Move | None = None
+    view: JobView | None = None
+    cancel_wanted: bool = False
+    cancel_force: bool = False
+    deadline_clock: float | None = None
+    kill_clock: float | None = None
+    signal: str = ""
+    oom_seen: bool = False
+    look_clock: float = 0.0
+    described: bool = False
+    seen: Observation | None = None
+    doomed: Observation | None = None
+    verdict: Verdict | None = None
+    rejected_exit_code: int | None = None
+    retry_delay_seconds: float | None = None
+    log: LogStage = LogStage.NONE
+    log_clock: float = 0.0
+    pieces: deque[PieceRead] = field(default_factory=deque)
+    next_seq: int = 0
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+    logs_note: str = ""
+    usage: UsageTotals = field(default_factory=UsageTotals)
+    engine_lines: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, attempt: Attempt, *, infra_failures: int) -> Run:
+        """A run of an attempt that was claimed just now, or found open at the worker's start."""
+        claimed = attempt.state in {AttemptState.CLAIMED, AttemptState.PULLING} or (
+            attempt.state == AttemptState.CREATED and not attempt.container_id
+        )
+        return cls(
+            attempt_id=attempt.id,
+            job_id=attempt.job_id,
+            number=attempt.number,
+            epoch=attempt.epoch,
+            container_name=attempt.container_name,
+            spec=attempt.spec,
+            state=AttemptState(attempt.state),
+            infra_failures=infra_failures,
+            container_id=attempt.container_id,
+            stop_reason=attempt.stop_reason,
+            stopping_at=attempt.stopping_at,
+            started_at=attempt.started_at,
+            need=Need.ENSURE if claimed else Need.OBSERVE,
+            seen=_stored_exit(attempt),
+            next_seq=attempt.next_seq,
+            stdout_bytes=attempt.stdout_bytes,
+            stderr_bytes=attempt.stderr_bytes,
+        )
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether it counts against the host's room."""
+        return self.state in SLOT_HOLDING
+
+    @property
+    def ref(self) -> str:
+        """What to ask the engine for: the id where it is known, else the name."""
+        return self.container_id or self.container_name
+
+    def prepare(self, kind: str, then: Need, message: str = "", **columns: Any) -> None:
+        """Ask the main thread to write a move; `then` is needed once it held."""
+        row = {
+            "attempt_id": self.attempt_id,
+            "job_id": self.job_id,
+            "number": self.number,
+            "epoch": self.epoch,
+            "message": message,
+            **columns,
+        }
+        self.move = Move(kind, row, then)
+
+    def note_trouble(self, message: str, now: float) -> None:
+        """Try the same again later; the wait grows with each time in a row."""
+        wait = _BACKOFF_SECONDS[min(self.trouble, len(_BACKOFF_SECONDS) - 1)]
+        self.trouble += 1
+        self.last_trouble = message
+        self.resume_clock = now + wait
+
+    def note_answer(self) -> None:
+        """The engine answered: forget earlier trouble."""
+        self.trouble = 0
+        self.absent = 0
+
+
+def _stored_exit(attempt: Attempt) -> Observation | None:
+    """The exit that the row tells, for a container that may be gone when it is looked for again."""
+    if attempt.state != AttemptState.EXITED:
+        return None
+    return Observation(
+        container_id=attempt.container_id,
+        name=attempt.container_name,
+        state="exited",
+        labels={},
+        exit_code=attempt.exit_code,
+        oom_killed=attempt.oom_killed,
+        started_at=attempt.started_at,
+        finished_at=attempt.finished_at,
+    )
+
+
+def stop_wanted(run: Run, now: float) -> StopReason | None:
+    """Why the run is to be stopped, if it is and that has not been written yet."""
+    if run.stop_reason or run.state in {AttemptState.EXITED, AttemptState.ENDED}:
+        return None
+    if run.cancel_wanted:
+        return StopReason.CANCELLED
+    if run.deadline_clock is not None and now >= run.deadline_clock:
+        return StopReason.TIMEOUT
+    return None
+
+
+def next_step(run: Run, now: float) -> Need | None:
+    """What to hand to an engine thread now; None if nothing, or not yet."""
+    if run.busy or run.move or now < run.resume_clock:
+        return None
+    if run.need is Need.WATCH:
+        return Need.OBSERVE if now >= run.look_clock else None
+    if run.need in {Need.COLLECT, Need.END, Need.GONE}:
+        return None
+    if run.need in {Need.ENSURE, Need.PULL, Need.START} and _must_withdraw(run):
+        return Need.WITHDRAW
+    return run.need
+
+
+def _must_withdraw(run: Run) -> bool:
+    # After a start was sent, or on the way to it, only the engine knows: observe, then stop.
+    if run.state not in NOT_STARTED or run.start_sent:
+        return False
+    return run.cancel_wanted or run.trouble >= GIVE_UP_AFTER
+
+
+def outcome_of_withdrawal(run: Run) -> Verdict:
+    """The verdict for an attempt of which nothing was started."""
+    if run.cancel_wanted:
+        return Verdict(
+            outcome=Outcome.CANCELLED, failure_class="cancelled", message="It was cancelled before it started."
+        )
+    return Verdict(
+        outcome=Outcome.INFRA,
+        failure_class="engine_trouble",
+        message=f"The engine could not start it: {run.last_trouble}",
+        hint="Nothing was started. Look at the host; the job is tried again by itself a few times.",
+    )

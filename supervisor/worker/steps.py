@@ -1,0 +1,108 @@
+"""What engine threads do: one step of one run, a few engine calls, no database, no decision that lasts.
+
+Each step is handed plain values and answers with what it saw. Before every call that changes something the
+lease is asked whether it is still trusted: past that, a step gives up and nothing is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from hosts.errors import ContainerBusy, DockerConnectionError
+from hosts.executors.contract import ContainerExecutor, JobView, LogSource, Observation, Resume
+from hosts.leases import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """What came of a step. `error` is set instead of `result` when it raised."""
+
+    run_id: UUID
+    step: str
+    result: object = None
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class Hands:
+    """The engine and the right to touch it, as every step of a worker needs them."""
+
+    executor: ContainerExecutor
+    lease: Lease
+
+    def guard(self) -> None:
+        """Raise if the lease is not trusted any more: whatever follows must not happen."""
+        if not self.lease.is_trusted():
+            raise DockerConnectionError("The lease of the host is not trusted just now; waiting for its renewal.")
+
+
+def ensure(hands: Hands, view: JobView) -> Observation:
+    """Make the container; the answer is fresh, or it is what has its name already."""
+    hands.guard()
+    return hands.executor.create(view)
+
+
+def pull(hands: Hands, image: str, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
+    """Bring the image to the engine."""
+    hands.guard()
+    hands.executor.pull(image, progress=progress, cancelled=cancelled)
+
+
+def start(hands: Hands, container_id: str) -> None:
+    """Start the container: sent once. An error that proves nothing is answered by `observe`."""
+    hands.guard()
+    hands.executor.start(container_id)
+
+
+def observe(hands: Hands, ref: str) -> Observation | None:
+    """What the engine shows of the container; None if it is healthy and has none."""
+    seen = hands.executor.observe(ref)
+    if seen is None:
+        # "Not there" counts only from an engine that answers to who it is.
+        hands.executor.check()
+    return seen
+
+
+def send_signal(hands: Hands, container_id: str, name: str) -> None:
+    """TERM or KILL."""
+    hands.guard()
+    hands.executor.signal(container_id, "KILL" if name == "KILL" else "TERM")
+
+
+def discard(hands: Hands, container_id: str) -> bool:
+    """Delete a container that never started; False if it runs after all, so that it is to be adopted."""
+    hands.guard()
+    try:
+        hands.executor.remove(container_id)
+    except ContainerBusy:
+        return False
+    return True
+
+
+def clear(hands: Hands, container_id: str) -> None:
+    """Delete the container of an attempt that has ended, running or not."""
+    hands.guard()
+    hands.executor.remove(container_id, force=True)
+
+
+def withdraw(hands: Hands, name: str, is_ours: Callable[[Observation], bool]) -> Observation | None:
+    """Make sure that nothing of this attempt was started: None then, else the container that was."""
+    hands.guard()
+    seen = observe(hands, name)
+    if seen is None or not is_ours(seen):
+        return None
+    if seen.state != "created":
+        return seen
+    return None if discard(hands, seen.container_id) else hands.executor.observe(seen.container_id)
+
+
+def open_log(hands: Hands, container_id: str, resume: Resume, *, follow: bool) -> LogSource:
+    """A source of what is not stored yet."""
+    return hands.executor.open_log(container_id, resume, follow=follow)
+
+
+def list_containers(hands: Hands) -> list[Observation]:
+    """Every container of this installation on the engine."""
+    return hands.executor.list_containers()
