@@ -50,12 +50,7 @@ def take(
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("leases.take needs a transaction around it, with the restamping of attempts inside.")
-    HostLease.objects.get_or_create(host_id=host_id)
-    row = (
-        HostLease.objects.select_for_update()
-        .annotate(is_expired=models.Q(expires_at__lte=Now()))
-        .get(host_id=host_id)
-    )
+    row = _locked(host_id)
     if not _is_free(row):
         return None
     sent = clock()
@@ -73,6 +68,32 @@ def take(
         released_at=None,
     )
     return Lease(host_id, row.epoch + 1, owner, sent + TRUST_SECONDS, clock)
+
+
+def revoke(host_id: UUID, *, even_if_held: bool) -> int | None:
+    """Take the host from everybody; the new epoch, which nobody holds. None: it is held, and stays so.
+
+    Call it inside a transaction, and restamp the host's open attempts in the same one, as with `take`.
+    """
+    row = _locked(host_id)
+    if not even_if_held and not _is_free(row):
+        return None
+    HostLease.objects.filter(host_id=host_id).update(epoch=row.epoch + 1, owner=None, released_at=Now())
+    return row.epoch + 1
+
+
+def lock(host_id: UUID) -> None:
+    """Hold off claims and takeovers of the host, whoever holds it, until the transaction ends."""
+    _locked(host_id)
+
+
+def _locked(host_id: UUID) -> HostLease:
+    HostLease.objects.get_or_create(host_id=host_id)
+    return (
+        HostLease.objects.select_for_update()
+        .annotate(is_expired=models.Q(expires_at__lte=Now()))
+        .get(host_id=host_id)
+    )
 
 
 def _is_free(row: HostLease) -> bool:

@@ -6,17 +6,20 @@ them ever calls an engine.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from hosts import wakeups
 from hosts.errors import TallymanError
 from hosts.models import DockerHost
+from jobs import validators
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent
 from jobs.models.job import Hold
 from jobs.states import ENDED_STATUSES, JobStatus
@@ -26,7 +29,7 @@ class Refused(TallymanError):
     """The operation does not fit the job as it is; the text says why, and what fits."""
 
 
-def submit(
+def submit(  # noqa: PLR0913 (a job's fields)
     template: ContainerTemplate,
     *,
     host: DockerHost | None = None,
@@ -52,6 +55,8 @@ def submit(
         created_by=user,  # type: ignore[misc]
     )
     job.full_clean()
+    validators.validate_environment(job.secret_environment)
+    _refuse_archived(template, host)
     with transaction.atomic():
         job.save(force_insert=True)
         _note(job, "submitted", who=who)
@@ -59,14 +64,30 @@ def submit(
     return job
 
 
+def _refuse_archived(template: ContainerTemplate, host: DockerHost | None) -> None:
+    # Nobody would ever run it, and nobody would say so.
+    if template.archived_at:
+        raise ValidationError({"template": f"The template {template.name} was archived."})
+    if host and host.archived_at:
+        raise ValidationError({"docker_host": f"The host {host.name} was removed."})
+
+
 def start(job_id: UUID, *, who: str) -> None:
     """Let a pending job go now: hold, delay and backoff are dropped."""
     with transaction.atomic():
-        freed = ContainerJob.objects.pending().filter(pk=job_id).exclude(hold=Hold.RESTART)
-        if not freed.update(hold=Hold.NONE, not_before_at=None):
+        job = _get(job_id)
+        if job.restarted_from_id and _locked_unless_ended(job.restarted_from_id):
+            raise Refused(f"Job {job_id} waits for the job it restarts, {job.restarted_from_id}, to end.")
+        if not ContainerJob.objects.pending().filter(pk=job_id).update(hold=Hold.NONE, not_before_at=None):
             raise _refusal(job_id, "start", "Only a pending job can be started; use retry or restart.")
         _note_id(job_id, "start requested", who=who)
         wakeups.notify(None)
+
+
+def _locked_unless_ended(job_id: UUID) -> bool:
+    """Whether the job has not ended; it cannot end before this transaction does."""
+    job = ContainerJob.objects.select_for_update().filter(pk=job_id)
+    return job.exclude(status__in=ENDED_STATUSES).exists()
 
 
 def stop(job_id: UUID, *, who: str) -> None:
@@ -95,9 +116,13 @@ def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
             pending_reason="",
         ):
             _note_id(job_id, "cancelled", who=who)
-            ContainerJob.objects.filter(restarted_from=job_id, hold=Hold.RESTART).update(hold=Hold.NONE)
+            if ContainerJob.objects.filter(restarted_from=job_id, hold=Hold.RESTART).update(hold=Hold.NONE):
+                wakeups.notify(None)
             return
-        changes: dict[str, Any] = {"cancel_requested_at": Coalesce("cancel_requested_at", Now()), "cancelled_by": who}
+        changes: dict[str, Any] = {
+            "cancel_requested_at": Coalesce("cancel_requested_at", Now()),
+            "cancelled_by": who,
+        }
         if force:
             changes["cancel_force"] = True
         if not ContainerJob.objects.open().filter(pk=job_id).update(**changes):
@@ -124,7 +149,7 @@ def restart(job_id: UUID, *, who: str, user: AbstractBaseUser | None = None) -> 
             created_by=user,  # type: ignore[misc]
         )
         _note(new, "submitted", f"restart of {old.id}", who=who)
-        if old.status not in ENDED_STATUSES:
+        with contextlib.suppress(Refused):  # it has ended, maybe just now
             cancel(old.id, who=who)
         # Asked after the cancel, so that an end in between cannot leave the new job waiting for ever.
         if ContainerJob.objects.filter(pk=old.pk).ended().exists():
@@ -160,7 +185,8 @@ def retry(job_id: UUID, *, who: str) -> None:
 def delete(job_id: UUID) -> None:
     """Delete an ended job with its logs and history."""
     with transaction.atomic():
-        if not ContainerJob.objects.ended().filter(pk=job_id).exists():
+        # Locked, so that nobody can retry it meanwhile.
+        if not ContainerJob.objects.select_for_update().ended().filter(pk=job_id).exists():
             raise _refusal(job_id, "delete", "Only an ended job can be deleted; cancel it first.")
         ContainerJob.objects.filter(pk=job_id).delete()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from typing import Any
@@ -9,24 +10,28 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 RESERVED_PREFIX = "TALLYMAN_"
-_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]*$")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def validate_environment_name(name: str) -> None:
     """A variable's name: letters, digits, `_ . -`, not starting with a digit, not `TALLYMAN_...`."""
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise ValidationError(
             f"{name!r} is no name of an environment variable: use letters, digits and underscores, "
             "not starting with a digit."
         )
     if name.upper().startswith(RESERVED_PREFIX):
-        raise ValidationError(f"{name!r}: names that start with {RESERVED_PREFIX} are set by Tallyman itself.")
+        raise ValidationError(f"{name!r}: names that start with {RESERVED_PREFIX} are set by Tallyman.")
 
 
 def validate_no_nul(value: str) -> None:
-    """No NUL character: neither a process nor PostgreSQL can hold one."""
+    """No NUL character, and nothing that has no UTF-8: neither a process nor PostgreSQL can hold it."""
     if "\x00" in value:
-        raise ValidationError("This holds a NUL character, which no process environment or command can carry.")
+        raise ValidationError("This holds a NUL character, which no environment or command can carry.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValidationError("This holds something that is no character, so it has no UTF-8.") from None
 
 
 def validate_environment(value: Any) -> None:
@@ -37,6 +42,8 @@ def validate_environment(value: Any) -> None:
         validate_environment_name(name)
         if not isinstance(text, str | int | float | bool):
             raise ValidationError(f"The value of {name} must be a text, not {type(text).__name__}.")
+        if isinstance(text, float) and not math.isfinite(text):
+            raise ValidationError(f"The value of {name} is no number that JSON has; put it into quotes.")
         validate_no_nul(str(text))
 
 
@@ -53,10 +60,12 @@ def validate_aliases(value: Any) -> None:
     """A JSON list of names."""
     if not isinstance(value, list) or not all(isinstance(alias, str) and alias for alias in value):
         raise ValidationError('This must be a JSON list of names, such as ["db", "cache"].')
+    for alias in value:
+        validate_no_nul(alias)
 
 
 def validate_retry_on(value: Any) -> None:
     """A JSON list of outcomes that may be run again."""
     allowed = {"user", "oom", "timeout", "interrupted", "lost"}
-    if not isinstance(value, list) or not set(value) <= allowed:
+    if not isinstance(value, list) or not all(isinstance(one, str) and one in allowed for one in value):
         raise ValidationError(f"This must be a JSON list out of {', '.join(sorted(allowed))}.")

@@ -16,7 +16,7 @@ from setproctitle import setproctitle
 from hosts import identity, installation
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
-from supervisor import processes
+from supervisor import database, processes
 from supervisor.models import Role
 from supervisor.signals import SignalInbox
 from supervisor.worker.host import HostWorker, WorkerSettings
@@ -43,6 +43,7 @@ class Standalone:
     """Runs the given hosts until TERM or INT, or until nothing is left to do (`once`)."""
 
     def __init__(self, hosts: Sequence[DockerHost], options: StandaloneOptions) -> None:
+        database.use_own_options()
         self._options = options
         self._id = uuid4()
         self._me = identity.current()

@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
+from django.db.models.functions import Now
 
 from hosts import leases
-from hosts.errors import DockerConnectionError, LeaseLost
+from hosts.errors import ConfigurationError, DockerConnectionError, LeaseLost
 from hosts.executors.contract import Hint
 from hosts.identity import ProcessIdentity, boot_clock
 from hosts.leases import Lease
-from hosts.models import DockerHost
+from hosts.models import DockerHost, HostState
 from jobs import claims, routing
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
@@ -64,7 +65,7 @@ class HostWorker:
         self.lease: Lease | None = None
         self.runs: dict[UUID, Run] = {}
         self.over = ""
-        self.draining = False
+        self.is_parked = self.is_displaced = self.draining = False
         self.extra_slots = 0
         self.claimed_count = 0
         self._engine: Engine | None = None
@@ -130,15 +131,25 @@ class HostWorker:
         lease = claims.take_host(self.host.id, who=self.settings.identity)
         if lease is None:
             return False
+        try:
+            self._engine = Engine(self.host.view(self.settings.installation), lease, self._wake)
+        except ConfigurationError as exc:
+            self._park(lease, exc)
+            return False
         self.lease, self._renew_clock = lease, now + leases.RENEW_EVERY_SECONDS
         self._log = self._log.bind(epoch=lease.epoch)
-        self._engine = Engine(self.host.view(self.settings.installation), lease, self._wake)
         self._keeper = HostKeeper(self.host, lease, self._engine, self.settings, self._log)
         self._logbook = Logbook(self._engine)
         self._dispatcher = Dispatcher(self.runs, self._engine, self._keeper, self._logbook, self.settings)
         self._adopt(now)
         self._log.info("host taken", attempts=len(self.runs))
         return True
+
+    def _park(self, lease: Lease, error: ConfigurationError) -> None:
+        self.is_parked, self.over = True, str(error)
+        changes = {"state": HostState.PARKED, "state_reason": str(error), "state_since_at": Now()}
+        DockerHost.objects.filter(pk=self.host.pk).update(**changes)
+        leases.release(lease)
 
     def _adopt(self, now: float) -> None:
         mine = Attempt.objects.filter(host_id=self.host.id).open().select_related("job")
@@ -157,7 +168,7 @@ class HostWorker:
 
     def abandon(self) -> None:
         """Let everything go without touching a row or a container: they are somebody else's now."""
-        self.lease, self.over = None, "another worker holds the host"
+        self.lease, self.is_displaced, self.over = None, True, "another worker holds the host"
         self.runs.clear()
         if self._engine:
             self._engine.stop(0.5)
@@ -215,6 +226,8 @@ class HostWorker:
             for run in ended:
                 self._ended(run, now)
             stale += lost
+        for run in [run for run in self.runs.values() if run.need is Need.GONE]:
+            self._forget(run)
         for run in stale:
             self._log.warning("attempt is not ours any more", attempt=str(run.attempt_id), job=str(run.job_id))
             self._forget(run)
@@ -273,8 +286,6 @@ class HostWorker:
         self._poll_clock = now + self.settings.poll_interval_seconds
         self._poked, self._claim_due = False, True
         self.over = self.over or self._keeper.refresh(self.runs)
-        for run in [run for run in self.runs.values() if run.need is Need.GONE]:
-            self._forget(run)
         wanted = ContainerJob.objects.filter(
             pk__in=[run.job_id for run in self.runs.values()], cancel_requested_at__isnull=False
         )

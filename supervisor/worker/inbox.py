@@ -6,13 +6,16 @@ import contextlib
 import os
 import queue
 import select
+from collections.abc import Sequence
 from typing import Any
 
 
 class Wake:
     """A pipe that ends the main thread's wait; writing to it never blocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: Sequence[int] = ()) -> None:
+        """`also` are descriptors whose data ends the wait too; reading them is their owner's business."""
+        self._also = list(also)
         self.reader, self._writer = os.pipe()
         os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
@@ -22,9 +25,21 @@ class Wake:
         with contextlib.suppress(BlockingIOError, OSError):  # full: it is set already; closed: nobody waits
             os.write(self._writer, b"w")
 
-    def wait(self, timeout_seconds: float) -> None:
-        """Wait until it is set, and take the wake-up; or until the time is over."""
-        select.select([self.reader], [], [], max(0.0, timeout_seconds))
+    def watch(self, descriptor: int) -> None:
+        """Let data on this descriptor end the wait too."""
+        self._also.append(descriptor)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Wait on it no more."""
+        self._also.remove(descriptor)
+
+    def descriptors(self) -> tuple[int, int]:
+        """Both ends, for a child to close."""
+        return self.reader, self._writer
+
+    def wait(self, timeout_seconds: float, also: Sequence[int] = ()) -> None:
+        """Wait until it is set, and take the wake-up; or until the time is over, or `also` has data."""
+        select.select([self.reader, *self._also, *also], [], [], max(0.0, timeout_seconds))
         self.clear()
 
     def clear(self) -> None:

@@ -22,6 +22,7 @@ from urllib3.exceptions import TimeoutError as PoolTimeout
 
 from hosts.errors import ConfigurationError, DockerConnectionError
 from hosts.executors.docker.endpoint import Endpoint, Tls
+from hosts.executors.docker.transport import UnixAdapter
 
 CONNECT_SECONDS = 5.0
 LONGEST_MESSAGE = 300
@@ -141,6 +142,8 @@ class Client:
             )
             # Else HTTP_PROXY would get the calls to tcp hosts, and REQUESTS_CA_BUNDLE replace the authority.
             session.trust_env = False
+            if self._endpoint.socket_path:
+                session.mount("http+docker://", UnixAdapter(self._endpoint.socket_path))
             self._local.session = session
         return session
 

@@ -64,7 +64,8 @@ def listed(entry: Mapping[str, Any]) -> Observation:
 def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineFacts:
     """An engine from GET /version and GET /info."""
     return EngineFacts(
-        engine_id=str(info.get("ID") or ""),
+        # Engines before 23 take their id from a file of the machine, so several on one machine share it.
+        engine_id=f"{info.get('ID') or ''} {info.get('DockerRootDir') or ''}".strip(),
         version=str(version.get("Version") or ""),
         api_version=str(version["ApiVersion"]),
         cpus=info.get("NCPU"),

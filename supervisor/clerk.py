@@ -1,0 +1,140 @@
+"""The master's database work, in a process of its own: a database that hangs must not hang the one who reaps.
+
+It tells the master, as JSON lines over a socket pair, which hosts shall have a worker and whom to wake; the
+master tells it which processes there are. It keeps the process rows, and writes why pending jobs wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+
+from hosts import identity, installation
+from hosts.errors import ConfigurationError
+from hosts.identity import boot_clock
+from hosts.models import DockerHost
+from jobs import reasons
+from jobs.models import Attempt
+from supervisor import database, processes
+from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
+from supervisor.fork import ChildPipes
+from supervisor.lines import LineSocket
+from supervisor.listening import Listener, listener
+from supervisor.models import Role
+from supervisor.processes import Known
+from supervisor.signals import SignalInbox
+from supervisor.worker.inbox import Wake
+
+logger = structlog.get_logger(__name__)
+
+_HOSTS_EVERY_SECONDS = 2.0
+_BEAT_EVERY_SECONDS = 5.0
+_REASONS_EVERY_SECONDS = 2.0
+_AFTER_TROUBLE_SECONDS = 1.0
+
+
+class Clerk:
+    """See the module. Made in the child."""
+
+    def __init__(self, supervisor: UUID, host_names: Sequence[str], pipe: socket.socket, pipes: ChildPipes) -> None:
+        self._supervisor, self._host_names, self._pipes = supervisor, host_names, pipes
+        self._line = LineSocket(pipe)
+        self._wake = Wake(also=[pipe.fileno(), pipes.control])
+        self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
+        self._known: list[Known] = []
+        self._hosts_clock = self._beat_clock = self._reasons_clock = 0.0
+        self._listener: Listener | None = None
+        self._stopping = False
+
+    def run(self) -> int:
+        """Work until told to stop; one of `supervisor.exit_codes`."""
+        structlog.contextvars.bind_contextvars(pid=os.getpid())
+        database.use_own_options()
+        if not database.wait_for(self._tick, self._wake):
+            return OK if self._stopping else TRY_LATER
+        try:
+            installation.current()
+        except ConfigurationError as exc:
+            logger.error("supervisor refuses to work", reason=str(exc))
+            return CONFIGURATION
+        self._pipes.tell(b"R")
+        while self._tick():
+            self._wake.wait(self._turn())
+        with contextlib.suppress(DatabaseError, InterfaceError):
+            processes.forget(self._supervisor)
+        return OK
+
+    def _tick(self) -> bool:
+        self._pipes.tell(b".")
+        if self._signals.take() or self._line.is_closed:
+            self._stopping = True
+        for message in self._line.receive():
+            self._known = [_known(row) for row in message["processes"]]
+            self._beat_clock = 0.0
+            if message.get("hosts_again"):
+                self._hosts_clock = 0.0
+        return not self._stopping
+
+    def _turn(self) -> float:
+        now = boot_clock()
+        try:
+            close_old_connections()
+            self._listener = self._listener or listener(self._wake)
+            for poke in self._listener.take():
+                self._line.send({"poke": poke})
+            if now >= self._hosts_clock:
+                self._hosts_clock = now + _HOSTS_EVERY_SECONDS
+                self._line.send({"hosts": self._hosts()})
+            if now >= self._beat_clock:
+                self._beat_clock = now + _BEAT_EVERY_SECONDS
+                processes.beat(self._supervisor, self._known)
+            if now >= self._reasons_clock:
+                self._reasons_clock = now + _REASONS_EVERY_SECONDS
+                reasons.write()
+        except (DatabaseError, InterfaceError) as exc:
+            logger.warning("database trouble", reason=str(exc).strip())
+            self._forget_connection()
+            return _AFTER_TROUBLE_SECONDS
+        next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock)
+        return max(0.0, min(next_clock - now, self._listener.patience))
+
+    def _forget_connection(self) -> None:
+        if self._listener:
+            self._listener.close()
+            self._listener = None
+        connection.close()
+
+    def _hosts(self) -> list[dict[str, Any]]:
+        hosts = DockerHost.objects.active()
+        # A host that was switched off keeps its worker until nothing runs on it any more.
+        busy = Attempt.objects.open().values("host_id")
+        wanted = hosts | DockerHost.objects.filter(pk__in=busy)
+        if self._host_names:
+            wanted = wanted.filter(name__in=self._host_names)
+        rows = wanted.distinct().values_list("pk", "name", "updated_at")
+        return [{"id": str(pk), "name": name, "key": str(updated_at)} for pk, name, updated_at in rows]
+
+
+def _known(row: dict[str, Any]) -> Known:
+    return Known(
+        role=Role(row["role"]),
+        pid=row["pid"],
+        start_ticks=row["start_ticks"] or identity.start_ticks(row["pid"]) or 0,
+        host_id=UUID(row["host_id"]) if row["host_id"] else None,
+        state=row["state"],
+        restarts=row["restarts"],
+    )
+
+
+def start_clerk(supervisor: UUID, host_names: Sequence[str], pipe: socket.socket, pipes: ChildPipes) -> int:
+    """What the forked clerk runs."""
+    return Clerk(supervisor, host_names, pipe, pipes).run()
+

@@ -1,0 +1,97 @@
+"""Starting a child, and what a child does before anything else.
+
+The master has one thread and no database connection, engine client or socket when it forks, so nothing that
+must not be shared is. A child closes the master's descriptors, takes the default signals, and arranges to be
+told TERM when the master dies, however that comes about.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+from setproctitle import setproctitle
+
+from supervisor.exit_codes import INTERNAL
+
+logger = structlog.get_logger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildPipes:
+    """What a child was given: `control` to read the master's words from, `progress` to show that it lives."""
+
+    control: int
+    progress: int
+
+    def tell(self, byte: bytes) -> None:
+        """R: ready; a dot: still turning. A full pipe says the same already."""
+        try:
+            os.write(self.progress, byte)
+        except (BlockingIOError, BrokenPipeError):
+            pass
+
+
+def fork(title: str, main: Callable[[ChildPipes], int], *, close: Iterable[int]) -> tuple[int, int, int]:
+    """Start a child that runs `main` and ends with its result; (pid, our progress end, our control end).
+
+    `close` are the master's descriptors that the child must not keep.
+    """
+    if threading.active_count() != 1:
+        raise RuntimeError("the master must have one thread when it forks; a lock held elsewhere would stay held")
+    control_reader, control_writer = os.pipe()
+    progress_reader, progress_writer = os.pipe()
+    for descriptor in (control_reader, control_writer, progress_reader, progress_writer):
+        os.set_blocking(descriptor, False)
+    master = os.getpid()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = os.fork()
+    if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        os.close(control_reader)
+        os.close(progress_writer)
+        return pid, progress_reader, control_writer
+    _become_child(master, title, [*close, control_writer, progress_reader], held)
+    os._exit(_run(main, ChildPipes(control_reader, progress_writer)))
+
+
+def _become_child(master: int, title: str, close: Iterable[int], held: Iterable[int]) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    # Python's own default: a broken pipe is an error of a write, not the end of the process.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    for descriptor in close:
+        os.close(descriptor)
+    gc.enable()
+    random.seed()
+    faulthandler.enable()
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != master:  # it died before the line above
+        os._exit(INTERNAL)
+    setproctitle(title)
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def _run(main: Callable[[ChildPipes], int], pipes: ChildPipes) -> int:
+    try:
+        return main(pipes)
+    except Exception:  # the last place to say why; the master sees the exit code only
+        logger.exception("child crashed")
+        return INTERNAL
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

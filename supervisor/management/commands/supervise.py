@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from supervisor.arguments import positive_integer, positive_seconds
+from supervisor.master import Master
+from supervisor.worker_process import WorkerOptions
+
+
+class Command(BaseCommand):
+    help = (
+        "Run the supervisor: one worker process for each active host, restarted when it dies. "
+        "TERM or INT stop it within the shutdown timeout; containers run on, and the next supervisor adopts them."
+    )
+    # The clerk checks the database, and waits for it: this process never opens it.
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--host", action="append", default=[], metavar="NAME", help="work for this host only; may be given again"
+        )
+        parser.add_argument(
+            "--concurrency",
+            type=positive_integer,
+            metavar="N",
+            help="run at most N jobs at once on each host (default: the host's max_concurrent_jobs)",
+        )
+        parser.add_argument(
+            "--poll-interval",
+            type=positive_seconds,
+            default=settings.TALLYMAN_POLL_INTERVAL_SECONDS,
+            metavar="S",
+            help="look for work every S seconds, beside being woken (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--shutdown-timeout",
+            type=positive_seconds,
+            default=settings.TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS,
+            metavar="S",
+            help="end within S seconds of TERM (default: %(default)s)",
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        worker_options = WorkerOptions(
+            poll_interval_seconds=options["poll_interval"],
+            concurrency=options["concurrency"],
+            shutdown_timeout_seconds=options["shutdown_timeout"],
+            retention_hours=settings.TALLYMAN_RETENTION_HOURS,
+        )
+        raise SystemExit(Master(worker_options, options["host"]).run())

@@ -1,0 +1,70 @@
+"""When a child that ended is started again. Pure.
+
+At once the first time, then with a wait that doubles up to a cap, and is forgotten after a minute of ready
+uptime. There is no giving up: a host that comes back must never wait for a person. What a person has to
+mend (a wrong setting) is parked instead, until its row changes. Database trouble never counts: it is not
+the child's fault, and every child has it at once.
+Source: the s6 and OTP supervisors, which judge by cause; see also gunicorn's HaltServer for the opposite.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
+
+_FIRST_SECONDS = 0.5
+_CAP_SECONDS = 60.0
+_FORGET_AFTER_SECONDS = 60.0
+_TRY_LATER_SECONDS = 1.0
+_CRASH_LOOP = 5
+
+
+@dataclass(slots=True)
+class RestartPolicy:
+    """One child's history. `parked_key` is the state of the row whose settings were wrong."""
+
+    failures: int = 0
+    restarts: int = 0
+    last_exit: str = ""
+    start_clock: float = 0.0
+    parked_key: str = ""
+
+    @property
+    def is_crash_looping(self) -> bool:
+        """Whether it failed again and again without a minute in between."""
+        return self.failures >= _CRASH_LOOP
+
+    def note_exit(self, exit_code: int, *, key: str, ready_seconds: float, now: float, jitter: float | None = None) -> None:
+        """The child ended with this code (negative: by this signal) after so long a ready life."""
+        self.last_exit = _words(exit_code)
+        self.restarts += 1
+        if ready_seconds >= _FORGET_AFTER_SECONDS:
+            self.failures = 0
+        if exit_code == CONFIGURATION:
+            self.parked_key = key
+        elif exit_code == OK:
+            self.start_clock = now
+        elif exit_code == TRY_LATER:
+            self.start_clock = now + _TRY_LATER_SECONDS
+        else:
+            self.failures += 1
+            share = 0.5 + (random.random() if jitter is None else jitter)  # noqa: S311
+            wait = 0.0 if self.failures == 1 else _FIRST_SECONDS * 2 ** (self.failures - 2)
+            self.start_clock = now + min(_CAP_SECONDS, wait) * share
+
+    def may_start(self, *, key: str, now: float) -> bool:
+        """Whether the child may be started now; a parked one only once its row has changed."""
+        if self.parked_key and self.parked_key == key:
+            return False
+        self.parked_key = ""
+        return now >= self.start_clock
+
+    def reset(self) -> None:
+        """A person says: try again now."""
+        self.failures, self.start_clock, self.parked_key = 0, 0.0, ""
+
+
+def _words(exit_code: int) -> str:
+    return f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"

@@ -1,0 +1,102 @@
+"""A worker under the master: one host, one loop, told what to do over a pipe and by signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from setproctitle import setproctitle
+
+from hosts import identity, installation
+from hosts.models import DockerHost
+from supervisor import database
+from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
+from supervisor.fork import ChildPipes
+from supervisor.signals import SignalInbox
+from supervisor.worker.host import HostWorker, WorkerSettings
+from supervisor.worker.inbox import Wake
+from supervisor.worker.loop import WorkerLoop
+
+logger = structlog.get_logger(__name__)
+
+POKE, MORE, LESS, DRAIN = b"p", b"+", b"-", b"d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """What the supervisor was started with, as far as workers care."""
+
+    poll_interval_seconds: float
+    concurrency: int | None
+    shutdown_timeout_seconds: float
+    retention_hours: float
+
+
+class WorkerProcess:
+    """Boots, turns, detaches. Made in the child."""
+
+    def __init__(self, host_id: UUID, options: WorkerOptions, pipes: ChildPipes) -> None:
+        self._host_id, self._options, self._pipes = host_id, options, pipes
+        self._wake = Wake(also=[pipes.control])
+        self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
+        self._worker: HostWorker | None = None
+        self._loop: WorkerLoop | None = None
+        self._quit = False
+
+    def run(self) -> int:
+        """Work until told to stop or until there is nothing to do here; one of `supervisor.exit_codes`."""
+        structlog.contextvars.bind_contextvars(pid=os.getpid())
+        database.use_own_options()
+        if not database.wait_for(self.tick, self._wake):
+            return TRY_LATER
+        host = DockerHost.objects.filter(pk=self._host_id).first()
+        if host is None:
+            return OK
+        self._worker = worker = HostWorker(host, self._settings(), self._wake, lambda: None)
+        self._loop = loop = WorkerLoop([worker], self._wake, self)
+        self._pipes.tell(b"R")
+        loop.run()
+        if not self._quit:
+            loop.detach(self._options.shutdown_timeout_seconds)
+        return CONFIGURATION if worker.is_parked else TRY_LATER if worker.is_displaced else OK
+
+    def tick(self) -> bool:
+        """Show progress, take signals and the master's words; False: stop."""
+        self._pipes.tell(b".")
+        seen = self._signals.take()
+        self._quit = self._quit or signal.SIGQUIT in seen
+        if seen or not self._take_words():
+            return False
+        if self._worker:
+            title = f"tallyman: worker[{self._worker.host.name}] {self._worker.held_slots}/{self._worker.slots} running"
+            setproctitle(title)
+            return not (self._worker.draining and not self._worker.runs)
+        return True
+
+    def _take_words(self) -> bool:
+        try:
+            words = os.read(self._pipes.control, 4096)
+        except BlockingIOError:
+            return True
+        if not words:  # the master is gone
+            return False
+        if self._worker is None or self._loop is None:
+            return True
+        self._worker.extra_slots += words.count(MORE) - words.count(LESS)
+        self._worker.draining = self._worker.draining or DRAIN in words
+        self._loop.poke()
+        return True
+
+    def _settings(self) -> WorkerSettings:
+        return WorkerSettings(
+            installation=installation.current().id,
+            identity=identity.current(),
+            who=f"worker@{socket.gethostname()}:{os.getpid()}",
+            poll_interval_seconds=self._options.poll_interval_seconds,
+            concurrency=self._options.concurrency,
+            retention_hours=self._options.retention_hours,
+        )
