@@ -8,4 +8,4 @@ class HostsConfig(AppConfig):
     verbose_name = "Hosts"
 
     def ready(self) -> None:
-        from hosts import checks  # noqa: F401, PLC0415  (registers the system checks)
+        from hosts import checks  # noqa: F401  (registers the system checks)

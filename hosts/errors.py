@@ -56,7 +56,9 @@ class ContainerExecutionError(EngineError):
     is the engine's own code where it has one (127: command not found, 126: not executable).
     """
 
-    def __init__(self, message: str, *, failure_class: str, hint: str = "", exit_code: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, failure_class: str, hint: str = "", exit_code: int | None = None
+    ) -> None:
         super().__init__(message)
         self.failure_class = failure_class
         self.hint = hint

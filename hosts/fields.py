@@ -29,7 +29,9 @@ def _ring(keys: tuple[str, ...]) -> MultiFernet:
     try:
         return MultiFernet([Fernet(key) for key in keys])
     except ValueError as exc:
-        raise ConfigurationError(f"TALLYMAN_SECRET_KEYS holds something that is no Fernet key: {exc}.") from exc
+        raise ConfigurationError(
+            f"TALLYMAN_SECRET_KEYS holds something that is no Fernet key: {exc}."
+        ) from exc
 
 
 def encrypt(text: str) -> str:
@@ -40,7 +42,9 @@ def encrypt(text: str) -> str:
 def decrypt(stored: str) -> str:
     """The text of a stored form; ConfigurationError if no key fits. Ciphertext is never handed out."""
     if not stored.startswith(MARK):
-        raise ConfigurationError("A secret column holds text that this program did not encrypt; set it again.")
+        raise ConfigurationError(
+            "A secret column holds text that this program did not encrypt; set it again."
+        )
     try:
         return _ring(tuple(settings.TALLYMAN_SECRET_KEYS)).decrypt(stored[len(MARK) :].encode()).decode()
     except InvalidToken as exc:
@@ -78,4 +82,3 @@ class EncryptedJSONField(EncryptedTextField):
 
     def to_python(self, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) and value else value or {}
-

@@ -49,7 +49,9 @@ def take(
     caller restamps the host's open attempts with the new epoch in the same transaction.
     """
     if not transaction.get_connection().in_atomic_block:
-        raise RuntimeError("leases.take needs a transaction around it, with the restamping of attempts inside.")
+        raise RuntimeError(
+            "leases.take needs a transaction around it, with the restamping of attempts inside."
+        )
     row = _locked(host_id)
     if not _is_free(row):
         return None
@@ -131,7 +133,9 @@ def lock_current(lease: Lease) -> None:
     else:
         found = mine.values("epoch").first()
     if not found:
-        raise LeaseLost(f"The lease of host {lease.host_id} at epoch {lease.epoch} is not ours to claim with.")
+        raise LeaseLost(
+            f"The lease of host {lease.host_id} at epoch {lease.epoch} is not ours to claim with."
+        )
 
 
 def _mine(lease: Lease) -> models.QuerySet[HostLease]:

@@ -13,7 +13,9 @@ class Found(Enum):
 
     FOREIGN = auto()  # somebody else's: reject the attempt, never touch the container
     OLDER = auto()  # an earlier attempt's, which has ended: clear it away
-    UNSTARTED = auto()  # this attempt's, made by an owner who did not start it: delete without force, make anew
+    UNSTARTED = (
+        auto()
+    )  # this attempt's, made by an owner who did not start it: delete without force, make anew
     RUNNING = auto()  # this attempt's: adopt
     EXITED = auto()  # this attempt's: harvest
 

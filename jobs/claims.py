@@ -83,13 +83,13 @@ def _pick(host_id: UUID, limit: int, wanted: Wanted, *, pinned: bool) -> list[UU
     order = "created_at, id" if wanted.oldest_first else "priority DESC, created_at, id"
     skip = " FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
     pick = (
-        f"SELECT id FROM jobs_containerjob WHERE status = '{JobStatus.PENDING}' AND hold = '' AND {where} "  # noqa: S608
+        f"SELECT id FROM jobs_containerjob WHERE status = '{JobStatus.PENDING}' AND hold = '' AND {where} "
         f"AND (not_before_at IS NULL OR not_before_at <= {batches.now()}) ORDER BY {order} LIMIT %s{skip}"
     )
     # MATERIALIZED: as a plain subquery the planner may run the LIMIT again for every row, and take too many.
     materialized = "MATERIALIZED " if connection.vendor == "postgresql" else ""
     sql = (
-        f"WITH pick AS {materialized}({pick}) UPDATE jobs_containerjob SET status = '{JobStatus.STARTING}', "  # noqa: S608
+        f"WITH pick AS {materialized}({pick}) UPDATE jobs_containerjob SET status = '{JobStatus.STARTING}', "
         "attempt_count = attempt_count + 1, started_at = NULL, not_before_at = NULL, pending_reason = '' "
         "WHERE id IN (SELECT id FROM pick) RETURNING id"
     )
@@ -105,7 +105,9 @@ def _key(value: UUID) -> Any:
 def _open_attempts(
     job_ids: Sequence[UUID], lease: Lease, host: DockerHost, *, installation: UUID, who: str
 ) -> list[Attempt]:
-    jobs = sorted(ContainerJob.objects.filter(id__in=job_ids), key=lambda job: (-job.priority, job.created_at, job.id))
+    jobs = sorted(
+        ContainerJob.objects.filter(id__in=job_ids), key=lambda job: (-job.priority, job.created_at, job.id)
+    )
     templates = ContainerTemplate.objects.in_bulk({job.template_id for job in jobs})
     variables, networks = _parts(templates)
     attempts = [
@@ -116,14 +118,18 @@ def _open_attempts(
             host_name=host.name,
             epoch=lease.epoch,
             state=AttemptState.CLAIMED,
-            spec=spec.freeze(job, templates[job.template_id], variables[job.template_id], networks[job.template_id]),
+            spec=spec.freeze(
+                job, templates[job.template_id], variables[job.template_id], networks[job.template_id]
+            ),
             container_name=spec.container_name(installation, job.id),
         )
         for job in jobs
     ]
     Attempt.objects.bulk_create(attempts)
     JobEvent.objects.bulk_create(
-        JobEvent(job=attempt.job, attempt_number=attempt.number, kind="claimed", message=f"by {host.name}", who=who)
+        JobEvent(
+            job=attempt.job, attempt_number=attempt.number, kind="claimed", message=f"by {host.name}", who=who
+        )
         for attempt in attempts
     )
     return attempts

@@ -43,7 +43,9 @@ def as_text(data: bytes) -> str:
     return data.decode("utf-8", errors="replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
-def texts(attempt_id: UUID, next_seq: int, pieces: Sequence[bytes], sizes: tuple[int, int]) -> tuple[str, str]:
+def texts(
+    attempt_id: UUID, next_seq: int, pieces: Sequence[bytes], sizes: tuple[int, int]
+) -> tuple[str, str]:
     """Excerpts of stdout and stderr: of the first and last stored chunks, and the compressed pieces after them."""
     by_stream = {frames.STDOUT: Excerpt(), frames.STDERR: Excerpt()}
     for data in (*_stored_ends(attempt_id, next_seq), *pieces):

@@ -71,14 +71,14 @@ def append(rows: Sequence[Row]) -> set[UUID]:
     """Store one chunk per attempt, each only if it is the next one of an attempt that is still ours."""
     counted = ", ".join(f"{name} = a.{name} + x.{name}" for name in _COUNTERS)
     update = (
-        "UPDATE jobs_attempt AS a SET next_seq = x.next_seq + 1, "  # noqa: S608 (states are constants)
+        "UPDATE jobs_attempt AS a SET next_seq = x.next_seq + 1, "
         f"log_cursor = CASE WHEN x.log_cursor > a.log_cursor THEN x.log_cursor ELSE a.log_cursor END, {counted} "
         "FROM x WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND a.next_seq = x.next_seq "
         f"AND a.state IN ({', '.join(repr(str(state.value)) for state in OPEN_STATES)})"
     )
     before = ", ".join(f"{name}_before" for name in _COUNTERS)
     insert = (
-        f"INSERT INTO jobs_logchunk (attempt_id, seq, data, first_at, last_at, raw_bytes, {before}) "  # noqa: S608
+        f"INSERT INTO jobs_logchunk (attempt_id, seq, data, first_at, last_at, raw_bytes, {before}) "
         "SELECT m.attempt_id, m.next_seq, m.data, m.first_at, m.last_at, m.raw_bytes, "
         f"{_counters_before()} FROM m JOIN jobs_attempt AS c ON c.id = m.attempt_id"
     )

@@ -44,7 +44,7 @@ def _update(to: AttemptState, sets: str = "", *, comes_from: Sequence[str] | Non
     origins = _literals(COMES_FROM[to] if comes_from is None else comes_from)
     extra = f", {sets}" if sets else ""
     return (
-        f"UPDATE jobs_attempt AS a SET state = '{to}'{extra} FROM x "  # noqa: S608 (states are constants)
+        f"UPDATE jobs_attempt AS a SET state = '{to}'{extra} FROM x "
         f"WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND a.state IN ({origins})"
     )
 
@@ -52,14 +52,14 @@ def _update(to: AttemptState, sets: str = "", *, comes_from: Sequence[str] | Non
 def _follow(status: str, sets: str = "") -> str:
     extra = f", {sets}" if sets else ""
     return (
-        f"UPDATE jobs_containerjob AS j SET status = {status}{extra} FROM m "  # noqa: S608
+        f"UPDATE jobs_containerjob AS j SET status = {status}{extra} FROM m "
         f"WHERE j.id = m.job_id AND j.attempt_count = m.number AND j.status IN ({_literals(OPEN_STATUSES)})"
     )
 
 
 def _event(kind: str) -> str:
     return (
-        "INSERT INTO jobs_jobevent (job_id, attempt_number, at, kind, message, who) "  # noqa: S608
+        "INSERT INTO jobs_jobevent (job_id, attempt_number, at, kind, message, who) "
         f"SELECT m.job_id, m.number, {batches.now()}, '{kind}', m.message, m.who FROM m"
     )
 
@@ -101,7 +101,7 @@ def fence(rows: Sequence[Row]) -> set[UUID]:
 def describe(rows: Sequence[Row]) -> set[UUID]:
     """What the engine says of a container that runs: networks, ports, image; no state changes."""
     update = (
-        "UPDATE jobs_attempt AS a SET image_digest = x.image_digest FROM x WHERE a.id = x.attempt_id "  # noqa: S608
+        "UPDATE jobs_attempt AS a SET image_digest = x.image_digest FROM x WHERE a.id = x.attempt_id "
         f"AND a.epoch = x.epoch AND a.state IN ({_literals(OPEN_STATES)})"
     )
     follow = (
@@ -168,7 +168,13 @@ _EXECUTION = tuple(
     for field in ContainerExecution._meta.concrete_fields
     if field.name not in {"job", "attempt_number", "updated_at", "stdout_bytes", "stderr_bytes"}
 )
-_TALLY_STEPS = ((1, "within_1s"), (10, "within_10s"), (60, "within_1m"), (600, "within_10m"), (3600, "within_1h"))
+_TALLY_STEPS = (
+    (1, "within_1s"),
+    (10, "within_10s"),
+    (60, "within_1m"),
+    (600, "within_10m"),
+    (3600, "within_1h"),
+)
 _FAILURE = ("failure_class", "failure_message", "failure_hint")
 
 _END_COLUMNS = {
@@ -221,10 +227,16 @@ def _release_restarts() -> str:
 
 def _execution() -> str:
     names = ("job_id", "attempt_number", "stdout_bytes", "stderr_bytes", *_EXECUTION)
-    values = ["m.job_id", "m.number", "m.stdout_bytes", "m.stderr_bytes", *(f"m.{name}" for name in _EXECUTION)]
+    values = [
+        "m.job_id",
+        "m.number",
+        "m.stdout_bytes",
+        "m.stderr_bytes",
+        *(f"m.{name}" for name in _EXECUTION),
+    ]
     replaced = ", ".join(f"{name} = excluded.{name}" for name in (*names[1:], "updated_at"))
     return (
-        f"INSERT INTO jobs_containerexecution ({', '.join(names)}, updated_at) "  # noqa: S608
+        f"INSERT INTO jobs_containerexecution ({', '.join(names)}, updated_at) "
         f"SELECT {', '.join(values)}, {batches.now()} FROM m WHERE true "
         f"ON CONFLICT (job_id) DO UPDATE SET {replaced}"
     )
@@ -233,14 +245,16 @@ def _execution() -> str:
 def _tally() -> str:
     counted, below = [], 0
     for limit, _ in _TALLY_STEPS:
-        counted.append(f"SUM(CASE WHEN m.run_seconds >= {below} AND m.run_seconds < {limit} THEN 1 ELSE 0 END)")
+        counted.append(
+            f"SUM(CASE WHEN m.run_seconds >= {below} AND m.run_seconds < {limit} THEN 1 ELSE 0 END)"
+        )
         below = limit
     counted.append(f"SUM(CASE WHEN m.run_seconds >= {below} THEN 1 ELSE 0 END)")
     steps = [*(name for _, name in _TALLY_STEPS), "beyond_1h"]
     sums = ("count", "seconds", "log_bytes", *steps)
     added = ", ".join(f"{name} = jobs_tally.{name} + excluded.{name}" for name in sums)
     return (
-        f"INSERT INTO jobs_tally (minute, host_name, template_name, outcome, {', '.join(sums)}) "  # noqa: S608
+        f"INSERT INTO jobs_tally (minute, host_name, template_name, outcome, {', '.join(sums)}) "
         f"SELECT {batches.this_minute()}, m.host_name, m.template_name, m.outcome, COUNT(*), SUM(m.run_seconds), "
         f"SUM(m.stdout_bytes + m.stderr_bytes), {', '.join(counted)} FROM m "
         "GROUP BY m.host_name, m.template_name, m.outcome "

@@ -213,4 +213,3 @@ def _note(job: ContainerJob, kind: str, message: str = "", *, who: str) -> None:
 
 def _note_id(job_id: UUID, kind: str, message: str = "", *, who: str) -> None:
     JobEvent.objects.create(job_id=job_id, kind=kind, message=message, who=who)
-

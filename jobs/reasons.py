@@ -27,7 +27,9 @@ def write() -> int:
     due = free.exclude(later)
     hosts = _hosts()
     for host in hosts:
-        changed += _set(due.filter(docker_host_id=host.pk), f"Host {host.name} {host_reason(host) or _taken(host)}")
+        changed += _set(
+            due.filter(docker_host_id=host.pk), f"Host {host.name} {host_reason(host) or _taken(host)}"
+        )
     return changed + _set(due.filter(docker_host=None), shared_reason(hosts))
 
 
@@ -51,7 +53,11 @@ def shared_reason(hosts: list[DockerHost]) -> str:
     closed = [f"{host.name} {reason}" for host in hosts if (reason := host_reason(host))]
     if len(closed) == len(hosts):
         return f"No host takes jobs: {'; '.join(closed)}"
-    return "All hosts are full" if all(_is_full(host) for host in hosts if not host_reason(host)) else "Is about to start"
+    return (
+        "All hosts are full"
+        if all(_is_full(host) for host in hosts if not host_reason(host))
+        else "Is about to start"
+    )
 
 
 def _taken(host: DockerHost) -> str:

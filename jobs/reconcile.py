@@ -22,7 +22,11 @@ class Plan:
 
 
 def plan(
-    present: Iterable[Observation], *, in_hand: Set[UUID], ended: Mapping[tuple[UUID, int], bool], host_id: UUID
+    present: Iterable[Observation],
+    *,
+    in_hand: Set[UUID],
+    ended: Mapping[tuple[UUID, int], bool],
+    host_id: UUID,
 ) -> Plan:
     """Sort the containers that no run of this worker looks after.
 

@@ -30,7 +30,7 @@ def delay_before_next(outcome: Outcome, budget: Budget, *, jitter: float | None 
     `infra` proved that nothing started, so it may always be tried again, out of a budget of its own. Whatever
     started runs again only where the template says so. `jitter` is 0 to 1, for tests; random otherwise.
     """
-    share = 0.75 + (random.random() if jitter is None else jitter) / 2  # noqa: S311
+    share = 0.75 + (random.random() if jitter is None else jitter) / 2
     if outcome is Outcome.INFRA:
         if budget.infra_failures >= len(INFRA_DELAYS_SECONDS):
             return None

@@ -64,9 +64,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {"": value} if value else {}
 
 
-def thaw(
-    attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: Mapping[str, str]
-) -> JobView:
+def thaw(attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: Mapping[str, str]) -> JobView:
     """What the executor is handed; ContainerExecutionError if the frozen spec cannot be run as it is."""
     spec = attempt.spec
     sources = {"template": template_secrets, "job": job_secrets}

@@ -45,7 +45,13 @@ class UsageTotals:
             self.peak_memory_bytes = max(self.peak_memory_bytes or 0, usage.memory_bytes)
         if usage.pids is not None:
             self.peak_pids = max(self.peak_pids or 0, usage.pids)
-        for name in ("cpu_seconds", "network_rx_bytes", "network_tx_bytes", "block_read_bytes", "block_write_bytes"):
+        for name in (
+            "cpu_seconds",
+            "network_rx_bytes",
+            "network_tx_bytes",
+            "block_read_bytes",
+            "block_write_bytes",
+        ):
             value = getattr(usage, name)
             if value is not None:
                 setattr(self, name, max(getattr(self, name) or 0, value))
@@ -79,12 +85,12 @@ def row(attempt_id: UUID, epoch: int, usage: Usage) -> batches.Row:
 def append(rows: Sequence[batches.Row]) -> set[UUID]:
     """Store one reading per attempt; it also proves that the attempt was seen just now."""
     update = (
-        "UPDATE jobs_attempt AS a SET unknown_since_at = NULL FROM x "  # noqa: S608 (states are constants)
+        "UPDATE jobs_attempt AS a SET unknown_since_at = NULL FROM x "
         "WHERE a.id = x.attempt_id AND a.epoch = x.epoch "
         f"AND a.state IN ({', '.join(repr(str(state.value)) for state in OPEN_STATES)})"
     )
     insert = (
-        f"INSERT INTO jobs_usagesample (attempt_id, at, {', '.join(_MEASURES)}) "  # noqa: S608
+        f"INSERT INTO jobs_usagesample (attempt_id, at, {', '.join(_MEASURES)}) "
         f"SELECT m.attempt_id, {batches.now()}, {', '.join('m.' + name for name in _MEASURES)} FROM m"
     )
     return batches.guarded(_COLUMNS, rows, update, [insert])

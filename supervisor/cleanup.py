@@ -24,7 +24,9 @@ def remove_old_containers(host: DockerHost, *, hours: float) -> Iterator[str]:
     executor = executor_for(host.view(installation.current().id))
     present = executor.list_containers()
     ended = Attempt.objects.filter(state=AttemptState.ENDED, ended_at__lte=Now() - timedelta(hours=hours))
-    known = set(ended.filter(job_id__in={job for job, _ in reconcile.keys(present)}).values_list("job_id", "number"))
+    known = set(
+        ended.filter(job_id__in={job for job, _ in reconcile.keys(present)}).values_list("job_id", "number")
+    )
     removed = 0
     for seen in present:
         if not reconcile.keys([seen]) & known:

@@ -44,7 +44,9 @@ _AFTER_TROUBLE_SECONDS = 1.0
 class Clerk:
     """See the module. Made in the child."""
 
-    def __init__(self, supervisor: UUID, host_names: Sequence[str], pipe: socket.socket, pipes: ChildPipes) -> None:
+    def __init__(
+        self, supervisor: UUID, host_names: Sequence[str], pipe: socket.socket, pipes: ChildPipes
+    ) -> None:
         self._supervisor, self._host_names, self._pipes = supervisor, host_names, pipes
         self._line = LineSocket(pipe)
         self._wake = Wake(also=[pipe.fileno(), pipes.control])
@@ -137,4 +139,3 @@ def _known(row: dict[str, Any]) -> Known:
 def start_clerk(supervisor: UUID, host_names: Sequence[str], pipe: socket.socket, pipes: ChildPipes) -> int:
     """What the forked clerk runs."""
     return Clerk(supervisor, host_names, pipe, pipes).run()
-

@@ -17,7 +17,9 @@ WAIT_SECONDS = 60.0
 _ASK_EVERY_SECONDS = 0.5
 
 
-_POSTGRES_OPTIONS = "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=30000"
+_POSTGRES_OPTIONS = (
+    "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=30000"
+)
 _SQLITE_BUSY_SECONDS = 2
 
 

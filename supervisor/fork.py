@@ -50,7 +50,9 @@ def fork(title: str, main: Callable[[ChildPipes], int], *, close: Iterable[int])
     `close` are the master's descriptors that the child must not keep.
     """
     if threading.active_count() != 1:
-        raise RuntimeError("the master must have one thread when it forks; a lock held elsewhere would stay held")
+        raise RuntimeError(
+            "the master must have one thread when it forks; a lock held elsewhere would stay held"
+        )
     control_reader, control_writer = os.pipe()
     progress_reader, progress_writer = os.pipe()
     for descriptor in (control_reader, control_writer, progress_reader, progress_writer):

@@ -220,7 +220,13 @@ class Master:
         policy.note_exit(code, key=child.row_key, ready_seconds=ready, now=now)
         self._report_clock = 0.0
         level = logger.info if code in {OK, TRY_LATER} else logger.warning
-        level("child ended", child=child.name, child_pid=child.pid, exit=policy.last_exit, failures=policy.failures)
+        level(
+            "child ended",
+            child=child.name,
+            child_pid=child.pid,
+            exit=policy.last_exit,
+            failures=policy.failures,
+        )
         if child.key == CLERK and child.ready_clock is None and code in {CONFIGURATION, TRY_LATER}:
             self._stopping, self.exit_code = True, code
 
@@ -298,7 +304,9 @@ class Master:
 
     def _process_rows(self) -> list[dict[str, Any]]:
         me = identity.current()
-        rows = [_row(Role.MASTER, me.pid, me.start_ticks, None, "draining" if self._draining else "running", 0)]
+        rows = [
+            _row(Role.MASTER, me.pid, me.start_ticks, None, "draining" if self._draining else "running", 0)
+        ]
         for child in self.children.values():
             role = Role.CLERK if child.key == CLERK else Role.WORKER
             state = "starting" if child.ready_clock is None else "running"
@@ -357,10 +365,10 @@ class Master:
         if self._draining and not self._workers():
             self._stopping = True
             return
-        starts = [
-            self._policy(key).start_clock for key in (*self.wanted, CLERK) if key not in self.children
-        ]
-        soonest = min([clock - boot_clock() for clock in starts if clock > boot_clock()], default=_LONGEST_WAIT_SECONDS)
+        starts = [self._policy(key).start_clock for key in (*self.wanted, CLERK) if key not in self.children]
+        soonest = min(
+            [clock - boot_clock() for clock in starts if clock > boot_clock()], default=_LONGEST_WAIT_SECONDS
+        )
         watched = [child.pidfd for child in self.children.values()]
         watched += [self._line.fileno()] if self._line and not self._line.is_closed else []
         self._wake.wait(min(soonest, _LONGEST_WAIT_SECONDS), also=watched)
@@ -383,7 +391,9 @@ class Master:
 
     def _await(self, whom: Callable[[], list[Child]], until: float) -> None:
         while whom() and boot_clock() < until:
-            select.select([child.pidfd for child in whom()] + [self._wake.reader], [], [], until - boot_clock())
+            select.select(
+                [child.pidfd for child in whom()] + [self._wake.reader], [], [], until - boot_clock()
+            )
             self._wake.clear()
             if {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT} & set(self._signals.take()):
                 self._send_all(signal.SIGQUIT)
@@ -399,4 +409,3 @@ def _row(role: Role, pid: int, ticks: int, host_id: str | None, state: str, rest
         "state": state,
         "restarts": restarts,
     }
-

@@ -36,7 +36,9 @@ class SupervisorProcess(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     supervisor = models.UUIDField(db_index=True)
     role = models.CharField(max_length=10, choices=Role)
-    host = models.ForeignKey(DockerHost, on_delete=models.CASCADE, null=True, blank=True, related_name="processes")
+    host = models.ForeignKey(
+        DockerHost, on_delete=models.CASCADE, null=True, blank=True, related_name="processes"
+    )
     pid = models.PositiveIntegerField()
     start_ticks = models.BigIntegerField()
     machine = models.CharField(max_length=200)

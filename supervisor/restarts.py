@@ -36,7 +36,9 @@ class RestartPolicy:
         """Whether it failed again and again without a minute in between."""
         return self.failures >= _CRASH_LOOP
 
-    def note_exit(self, exit_code: int, *, key: str, ready_seconds: float, now: float, jitter: float | None = None) -> None:
+    def note_exit(
+        self, exit_code: int, *, key: str, ready_seconds: float, now: float, jitter: float | None = None
+    ) -> None:
         """The child ended with this code (negative: by this signal) after so long a ready life."""
         self.last_exit = _words(exit_code)
         self.restarts += 1
@@ -50,7 +52,7 @@ class RestartPolicy:
             self.start_clock = now + _TRY_LATER_SECONDS
         else:
             self.failures += 1
-            share = 0.5 + (random.random() if jitter is None else jitter)  # noqa: S311
+            share = 0.5 + (random.random() if jitter is None else jitter)
             wait = 0.0 if self.failures == 1 else _FIRST_SECONDS * 2 ** (self.failures - 2)
             self.start_clock = now + min(_CAP_SECONDS, wait) * share
 

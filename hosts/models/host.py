@@ -89,7 +89,11 @@ class DockerHost(models.Model):
 
     engine_id = models.CharField(max_length=200, null=True, unique=True, editable=False)  # noqa: DJ001 (unique)
     state = models.CharField(
-        max_length=12, choices=HostState, default=HostState.UNKNOWN, db_default=HostState.UNKNOWN.value, editable=False
+        max_length=12,
+        choices=HostState,
+        default=HostState.UNKNOWN,
+        db_default=HostState.UNKNOWN.value,
+        editable=False,
     )
     state_since_at = models.DateTimeField(null=True, editable=False)
     state_reason = models.TextField(blank=True, db_default="", editable=False)
@@ -105,7 +109,8 @@ class DockerHost(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(weight__range=(1, 1000)), name="host_weight_1_to_1000"),
             models.CheckConstraint(
-                condition=models.Q(max_concurrent_jobs__range=(1, 1000)), name="host_max_concurrent_jobs_1_to_1000"
+                condition=models.Q(max_concurrent_jobs__range=(1, 1000)),
+                name="host_max_concurrent_jobs_1_to_1000",
             ),
         ]
 
@@ -135,7 +140,9 @@ class DockerHost(models.Model):
         configured = self.executor_config.get("base_url")
         if configured and self.connection_string and configured != self.connection_string:
             raise ValidationError(
-                {"connection_string": f"executor_config says base_url {configured!r}; give one of the two, or the same."}
+                {
+                    "connection_string": f"executor_config says base_url {configured!r}; give one of the two, or the same."
+                }
             )
         problems = self._executor_problems({**self.executor_config, **self.secret_config})
         if problems:

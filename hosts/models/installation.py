@@ -17,7 +17,9 @@ class Installation(models.Model):
     only = models.BooleanField(default=True, unique=True, editable=False)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=models.Q(only=True), name="installation_only_one_row")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(only=True), name="installation_only_one_row")
+        ]
 
     def __str__(self) -> str:
         return str(self.id)

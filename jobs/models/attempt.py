@@ -76,7 +76,8 @@ class Attempt(models.Model):
             models.UniqueConstraint(fields=["job", "number"], name="attempt_number_once_a_job"),
             models.UniqueConstraint(fields=["job"], condition=_NOT_ENDED, name="attempt_one_open_a_job"),
             models.CheckConstraint(
-                condition=models.Q(state="ended", outcome__gt="") | models.Q(~models.Q(state="ended"), outcome=""),
+                condition=models.Q(state="ended", outcome__gt="")
+                | models.Q(~models.Q(state="ended"), outcome=""),
                 name="attempt_outcome_with_the_end",
             ),
         ]

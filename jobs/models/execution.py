@@ -16,7 +16,9 @@ class ContainerExecution(models.Model):
     Measures are None where the engine did not tell, or the run was too short to be sampled.
     """
 
-    job = models.OneToOneField(ContainerJob, on_delete=models.CASCADE, primary_key=True, related_name="execution")
+    job = models.OneToOneField(
+        ContainerJob, on_delete=models.CASCADE, primary_key=True, related_name="execution"
+    )
     attempt_number = models.PositiveIntegerField()
     stdout = models.TextField(blank=True, db_default="")
     stderr = models.TextField(blank=True, db_default="")

@@ -27,7 +27,9 @@ class LogChunk(models.Model):
 
     class Meta:
         ordering = ("attempt", "seq")
-        constraints = [models.UniqueConstraint(fields=["attempt", "seq"], name="logchunk_seq_once_an_attempt")]
+        constraints = [
+            models.UniqueConstraint(fields=["attempt", "seq"], name="logchunk_seq_once_an_attempt")
+        ]
 
     def __str__(self) -> str:
         return f"{self.attempt_id} chunk {self.seq}"

@@ -28,7 +28,10 @@ class ContainerTemplate(models.Model):
         max_length=500, blank=True, db_default="", validators=[validators.validate_no_nul]
     )
     memory_limit = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(64)], help_text="MB, at least 64; empty: no limit."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(64)],
+        help_text="MB, at least 64; empty: no limit.",
     )
     cpu_limit = models.DecimalField(
         null=True,
@@ -39,7 +42,10 @@ class ContainerTemplate(models.Model):
         help_text="Cores, 0.1 to 32.0; empty: no limit.",
     )
     timeout_seconds = models.PositiveIntegerField(
-        default=3600, db_default=3600, validators=[MinValueValidator(1)], help_text="From the start of the container."
+        default=3600,
+        db_default=3600,
+        validators=[MinValueValidator(1)],
+        help_text="From the start of the container.",
     )
     stop_grace_seconds = models.PositiveIntegerField(
         default=10,
@@ -72,14 +78,18 @@ class ContainerTemplate(models.Model):
                 condition=models.Q(cpu_limit=None) | models.Q(cpu_limit__range=("0.1", "32")),
                 name="template_cpu_limit_0_1_to_32",
             ),
-            models.CheckConstraint(condition=models.Q(timeout_seconds__gte=1), name="template_timeout_at_least_1"),
+            models.CheckConstraint(
+                condition=models.Q(timeout_seconds__gte=1), name="template_timeout_at_least_1"
+            ),
             models.CheckConstraint(
                 condition=models.Q(max_attempts__range=(1, 100)), name="template_max_attempts_1_to_100"
             ),
             models.CheckConstraint(
                 condition=models.Q(stop_grace_seconds__lte=3600), name="template_stop_grace_at_most_3600"
             ),
-            models.CheckConstraint(condition=~models.Q(docker_image=""), name="template_docker_image_not_empty"),
+            models.CheckConstraint(
+                condition=~models.Q(docker_image=""), name="template_docker_image_not_empty"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -90,7 +100,9 @@ class EnvironmentVariable(models.Model):
     """One variable of a template. Every value is encrypted at rest; a secret one is never shown."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    template = models.ForeignKey(ContainerTemplate, on_delete=models.CASCADE, related_name="environment_variables")
+    template = models.ForeignKey(
+        ContainerTemplate, on_delete=models.CASCADE, related_name="environment_variables"
+    )
     key = models.CharField(max_length=200, validators=[validators.validate_environment_name])
     value = EncryptedTextField(blank=True, db_default="", validators=[validators.validate_no_nul])
     is_secret = models.BooleanField(default=False, db_default=False)
@@ -109,14 +121,20 @@ class NetworkAssignment(models.Model):
     """One network that the template's containers join; the engine must have it."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    template = models.ForeignKey(ContainerTemplate, on_delete=models.CASCADE, related_name="network_assignments")
+    template = models.ForeignKey(
+        ContainerTemplate, on_delete=models.CASCADE, related_name="network_assignments"
+    )
     network_name = models.CharField(max_length=200)
-    aliases = models.JSONField(default=list, blank=True, db_default=[], validators=[validators.validate_aliases])
+    aliases = models.JSONField(
+        default=list, blank=True, db_default=[], validators=[validators.validate_aliases]
+    )
 
     class Meta:
         ordering = ("network_name",)
         constraints = [
-            models.UniqueConstraint(fields=["template", "network_name"], name="network_assignment_once_a_template"),
+            models.UniqueConstraint(
+                fields=["template", "network_name"], name="network_assignment_once_a_template"
+            ),
         ]
 
     def __str__(self) -> str:

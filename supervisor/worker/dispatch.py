@@ -25,7 +25,12 @@ class Dispatcher:
     """Asks each run what it needs, and gets it under way. Touches the database only to thaw a spec."""
 
     def __init__(
-        self, runs: dict[UUID, Run], engine: Engine, keeper: HostKeeper, logbook: Logbook, settings: WorkerSettings
+        self,
+        runs: dict[UUID, Run],
+        engine: Engine,
+        keeper: HostKeeper,
+        logbook: Logbook,
+        settings: WorkerSettings,
     ) -> None:
         self._runs, self._engine, self._keeper, self._logbook = runs, engine, keeper, logbook
         self._installation = settings.installation
@@ -52,7 +57,14 @@ class Dispatcher:
             case Need.ENSURE:
                 self._ensure(run)
             case Need.PULL:
-                send(run.attempt_id, "PULL", steps.pull, run.spec["docker_image"], _ignore, lambda: run.cancel_wanted)
+                send(
+                    run.attempt_id,
+                    "PULL",
+                    steps.pull,
+                    run.spec["docker_image"],
+                    _ignore,
+                    lambda: run.cancel_wanted,
+                )
             case Need.START:
                 run.start_sent = True
                 send(run.attempt_id, "START", steps.start, run.container_id)

@@ -229,7 +229,9 @@ class HostWorker:
         for run in [run for run in self.runs.values() if run.need is Need.GONE]:
             self._forget(run)
         for run in stale:
-            self._log.warning("attempt is not ours any more", attempt=str(run.attempt_id), job=str(run.job_id))
+            self._log.warning(
+                "attempt is not ours any more", attempt=str(run.attempt_id), job=str(run.job_id)
+            )
             self._forget(run)
 
     def _moved(self, run: Run, now: float) -> None:
@@ -301,7 +303,9 @@ class HostWorker:
         for run in self.runs.values():
             if run.move is None and run.state is AttemptState.RUNNING and (reason := stop_wanted(run, now)):
                 message = "over its timeout" if reason == "timeout" else "cancelled"
-                run.prepare("to_stopping", Need.SIGNAL, message, stop_reason=reason, asked_at=datetime.now(UTC))
+                run.prepare(
+                    "to_stopping", Need.SIGNAL, message, stop_reason=reason, asked_at=datetime.now(UTC)
+                )
             elif run.state is AttemptState.STOPPING and not run.signal and run.need is Need.WATCH:
                 self._begin_signal(run, now)
             elif run.kill_clock is not None and now >= run.kill_clock and run.need is Need.WATCH:
@@ -348,7 +352,10 @@ class HostWorker:
             return
         engine = self._engine
         self._dispatcher.stopping = True
-        while any(run.busy and run.need is not Need.PULL for run in self.runs.values()) and boot_clock() < until_clock:
+        while (
+            any(run.busy and run.need is not Need.PULL for run in self.runs.values())
+            and boot_clock() < until_clock
+        ):
             self._wake.wait(0.05)
             self._take_messages(boot_clock())
             self._write(boot_clock())

@@ -34,7 +34,9 @@ _UNKNOWN_AFTER = timedelta(seconds=30)
 class HostKeeper:
     """Main thread only. `may_touch`: the engine answers and is the one we know."""
 
-    def __init__(self, host: DockerHost, lease: Lease, engine: Engine, settings: WorkerSettings, log: Any) -> None:
+    def __init__(
+        self, host: DockerHost, lease: Lease, engine: Engine, settings: WorkerSettings, log: Any
+    ) -> None:
         self._host, self._lease, self._engine, self._settings, self._log = host, lease, engine, settings, log
         self.may_touch = False
         self.has_answer = False
@@ -155,7 +157,9 @@ class HostKeeper:
         state = HostState.UNREACHABLE if isinstance(error, EngineError) else HostState.PARKED
         self._set_state(state, str(error))
         self._answer_requests(ok=False, result=str(error))
-        away_long = DockerHost.objects.filter(pk=self._host.pk, state_since_at__lt=Now() - _UNKNOWN_AFTER).exists()
+        away_long = DockerHost.objects.filter(
+            pk=self._host.pk, state_since_at__lt=Now() - _UNKNOWN_AFTER
+        ).exists()
         if away_long:
             self._attempts().filter(unknown_since_at=None).update(unknown_since_at=Now())
 

@@ -129,7 +129,9 @@ def write_ends(runs: Sequence[Run], host_name: str, who: str) -> tuple[list[Run]
         while exc.run.pieces and exc.run.next_seq < exc.stored:
             _stored(exc.run)
         return [], []
-    return [run for run in runs if run.attempt_id in held], [run for run in runs if run.attempt_id not in held]
+    return [run for run in runs if run.attempt_id in held], [
+        run for run in runs if run.attempt_id not in held
+    ]
 
 
 class _AlreadyStored(Exception):

@@ -71,7 +71,7 @@ class WorkerLoop:
             logger.warning("database trouble; containers run on", reason=str(error).strip())
         self._database_failures += 1
         connection.close()
-        return _DATABASE_WAITS_SECONDS[place] * random.uniform(0.5, 1.5)  # noqa: S311
+        return _DATABASE_WAITS_SECONDS[place] * random.uniform(0.5, 1.5)
 
     def detach(self, timeout_seconds: float) -> None:
         """Give every host back, within the time; what the database does not take is found again later."""
@@ -80,5 +80,6 @@ class WorkerLoop:
             try:
                 worker.detach(until)
             except (DatabaseError, InterfaceError) as exc:
-                logger.warning("host not released; its lease will run out", host=worker.host.name, reason=str(exc))
-
+                logger.warning(
+                    "host not released; its lease will run out", host=worker.host.name, reason=str(exc)
+                )

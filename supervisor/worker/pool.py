@@ -26,7 +26,8 @@ class StepPool:
         self._inbox = inbox
         self._close_client = close_client
         self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(size)
+            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
+            for number in range(size)
         ]
         for thread in self._threads:
             thread.start()

@@ -13,7 +13,14 @@ from jobs import outcome
 from jobs.adoption import Found, classify
 from jobs.outcome import Exit, Verdict
 from jobs.states import NOT_STARTED, AttemptState, Outcome
-from supervisor.worker.run import GIVE_UP_AFTER, OBSERVE_EVERY_SECONDS, LogStage, Need, Run, outcome_of_withdrawal
+from supervisor.worker.run import (
+    GIVE_UP_AFTER,
+    OBSERVE_EVERY_SECONDS,
+    LogStage,
+    Need,
+    Run,
+    outcome_of_withdrawal,
+)
 from supervisor.worker.steps import StepDone
 
 _FIRST_LOOK_SECONDS = 0.15
@@ -104,7 +111,9 @@ def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
         case Found.UNSTARTED:
             # Forget it in the row first: a row that names a container which is not there reads as lost.
             run.doomed, run.container_id = seen, ""
-            run.prepare("fence", Need.DISCARD, "found unstarted", **(_columns(run, seen) | {"container_id": ""}))
+            run.prepare(
+                "fence", Need.DISCARD, "found unstarted", **(_columns(run, seen) | {"container_id": ""})
+            )
 
 
 def _adopt(run: Run, seen: Observation, now: float) -> None:

@@ -224,7 +224,9 @@ def outcome_of_withdrawal(run: Run) -> Verdict:
     """The verdict for an attempt of which nothing was started."""
     if run.cancel_wanted:
         return Verdict(
-            outcome=Outcome.CANCELLED, failure_class="cancelled", message="It was cancelled before it started."
+            outcome=Outcome.CANCELLED,
+            failure_class="cancelled",
+            message="It was cancelled before it started.",
         )
     return Verdict(
         outcome=Outcome.INFRA,

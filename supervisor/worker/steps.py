@@ -35,7 +35,9 @@ class Hands:
     def guard(self) -> None:
         """Raise if the lease is not trusted any more: whatever follows must not happen."""
         if not self.lease.is_trusted():
-            raise DockerConnectionError("The lease of the host is not trusted just now; waiting for its renewal.")
+            raise DockerConnectionError(
+                "The lease of the host is not trusted just now; waiting for its renewal."
+            )
 
 
 def ensure(hands: Hands, view: JobView) -> Observation:

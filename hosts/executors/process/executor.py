@@ -32,6 +32,7 @@ from hosts.executors.contract import (
 from hosts.executors.process import blueprint, configuration, launch, processes
 from hosts.executors.process.logs import FileLog
 from hosts.executors.process.root import ProcessRoot
+from hosts.executors.process.sightings import Sightings
 from hosts.executors.process.store import Folder, Phase, Run, Spec
 from hosts.executors.process.watch import Watcher
 
@@ -48,6 +49,7 @@ class ProcessExecutor(ContainerExecutor):
         super().__init__(host)
         self._root = ProcessRoot(configuration.root_of(host.base_url, host.config))
         self._timeout = configuration.timeout_of(host.config)
+        self._sightings = Sightings()
         self._watchers: list[Watcher] = []
 
     @classmethod
@@ -83,7 +85,7 @@ class ProcessExecutor(ContainerExecutor):
                 if made:
                     job.executor_metadata["folder"] = made.metadata["folder"]
                     job.save()
-                    return made
+                    return self._sightings.note(made)
         raise ContainerExecutionError(
             f"{self._root.path / spec.name} is in the way, and not the folder of a job.",
             failure_class="name_taken",
@@ -106,16 +108,19 @@ class ProcessExecutor(ContainerExecutor):
         with _translated():
             self._root.open()
             folder = self._root.find(ref)
-            return folder.observe() if folder else None
+            seen = folder.observe() if folder else None
+            return self._sightings.note(seen) if seen else None
 
     def list_containers(self) -> list[Observation]:
         """Every job of this installation."""
         with _translated():
             self._root.open()
             self._root.sweep()
-            seen = [folder.observe() for folder in self._root.folders()]
+            seen = [one for folder in self._root.folders() if (one := folder.observe())]
         installation = str(self.host.installation)
-        return [one for one in seen if one and one.label("installation") == installation]
+        ours = [self._sightings.note(one) for one in seen if one.label("installation") == installation]
+        self._sightings.forget_all_but([one.container_id for one in ours])
+        return ours
 
     def signal(self, container_id: str, name: Literal["TERM", "KILL"]) -> None:
         """TERM to the job's first process, KILL to all; no error if it is not running."""
@@ -131,7 +136,10 @@ class ProcessExecutor(ContainerExecutor):
                 processes.terminate(run)
 
     def remove(self, container_id: str, *, force: bool = False) -> None:
-        """Delete the folder, once nothing of the job runs; ContainerBusy if it does and not `force`."""
+        """Delete the folder, once nothing of the job runs.
+
+        Without `force`: ContainerBusy if it runs, or has run since this object last showed it as created.
+        """
         with _translated():
             self._root.open()
             folder = self._root.with_id(container_id)
@@ -140,6 +148,7 @@ class ProcessExecutor(ContainerExecutor):
             if not folder.revoke(container_id):
                 self._end_all(folder, container_id, force=force)
             self._root.remove(folder, container_id)
+            self._sightings.forget(container_id)
 
     def open_log(self, container_id: str, resume: Resume, *, follow: bool) -> FileLog:
         """The log after what is stored; DockerConnectionError if the job is gone."""
@@ -186,7 +195,11 @@ class ProcessExecutor(ContainerExecutor):
     def _end_all(self, folder: Folder, container_id: str, *, force: bool) -> None:
         """Make sure that nothing of a started job is left."""
         phase, run = folder.phase(), folder.run()
-        if run is None or not folder.holds(container_id) or phase in {Phase.EXITED, Phase.REFUSED}:
+        if run is None or not folder.holds(container_id) or phase is Phase.REFUSED:
+            return
+        if self._sightings.is_believed_unstarted(container_id) and not force:
+            raise ContainerBusy(f"{folder.name} was started since it was last looked at.")
+        if phase is Phase.EXITED:
             return
         if phase is Phase.RUNNING and not force:
             raise ContainerBusy(f"{folder.name} is running.")

@@ -33,9 +33,14 @@ class Command(BaseCommand):
             metavar="N",
             help="run at most N jobs at once in this process (default: what the hosts allow)",
         )
-        parser.add_argument("--host", metavar="NAME", help="work for this host only (default: all active hosts)")
         parser.add_argument(
-            "--once", "--single-run", action="store_true", help="end when nothing is left that can be done now"
+            "--host", metavar="NAME", help="work for this host only (default: all active hosts)"
+        )
+        parser.add_argument(
+            "--once",
+            "--single-run",
+            action="store_true",
+            help="end when nothing is left that can be done now",
         )
         parser.add_argument(
             "--cleanup",
@@ -54,7 +59,9 @@ class Command(BaseCommand):
         name = options["host"]
         hosts = [host_named(name)] if name else list(DockerHost.objects.active())
         if not hosts:
-            raise CommandError("There is no active host. Add one with `manage_docker_host add`.", returncode=1)
+            raise CommandError(
+                "There is no active host. Add one with `manage_docker_host add`.", returncode=1
+            )
         try:
             if options["cleanup"]:
                 self._clean(hosts, options["cleanup_hours"])

@@ -20,7 +20,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--host", action="append", default=[], metavar="NAME", help="work for this host only; may be given again"
+            "--host",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="work for this host only; may be given again",
         )
         parser.add_argument(
             "--concurrency",

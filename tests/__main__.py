@@ -1,0 +1,62 @@
+"""Run the suite on each database: `python -m tests [pytest's options and paths]`.
+
+`TALLYMAN_TEST_DATABASES` (default `sqlite,postgres`) names them. A database that this machine does not
+have is left out with a word, or is a failure if `TALLYMAN_TEST_REQUIRE` names it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import databases, requirements
+
+ROOT = Path(__file__).resolve().parent.parent
+
+OK, NO_TESTS = 0, 5  # pytest's exit codes
+WORDS = {OK: "passed", 1: "FAILED", 2: "interrupted", NO_TESTS: "no tests"}
+
+
+def main(arguments: list[str]) -> int:
+    """Run all passes, one after the other, and sum them up; the first failure's exit code, or 0."""
+    outcomes: dict[str, str] = {}
+    codes: list[int] = []
+    for name in _wanted():
+        if reason := databases.unavailable(name):
+            promised = name in requirements.required()
+            outcomes[name] = f"{'FAILED: required, but' if promised else 'left out:'} {reason}"
+            codes.append(1 if promised else NO_TESTS)
+            continue
+        code = _run(name, arguments)
+        outcomes[name] = WORDS.get(code, f"FAILED (pytest's exit code {code})")
+        codes.append(code)
+    print("\n" + "\n".join(f"{name:9} {outcome}" for name, outcome in outcomes.items()))
+    return _sum_up(codes)
+
+
+def _wanted() -> list[str]:
+    names = os.environ.get("TALLYMAN_TEST_DATABASES") or ",".join(databases.NAMES)
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    print(f"\n== {name}", flush=True)
+    environment = {**os.environ, "TALLYMAN_TEST_DB": name}
+    try:
+        return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment)
+    except KeyboardInterrupt:
+        return 2
+
+
+def _sum_up(codes: list[int]) -> int:
+    """A pass may be empty (all its tests belong to the other database), but not every one of them."""
+    failures = [code for code in codes if code not in (OK, NO_TESTS)]
+    if failures:
+        return failures[0]
+    return OK if OK in codes else NO_TESTS
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

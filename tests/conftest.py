@@ -1,0 +1,45 @@
+"""What every test may ask for, and which tests belong to this run's database."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from tests.support import databases
+
+pytest_plugins = [
+    name for name in ("tests.support.engine_fixtures",) if importlib.util.find_spec(name) is not None
+]
+
+
+def pytest_report_header() -> str:
+    return f"database: {databases.chosen()}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests marked for the other database: they run in the other pass."""
+    other = {"sqlite": "postgres_only", "postgres": "sqlite_only"}[databases.chosen()]
+    leaving = [item for item in items if item.get_closest_marker(other)]
+    if leaving:
+        config.hook.pytest_deselected(items=leaving)
+        items[:] = [item for item in items if not item.get_closest_marker(other)]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """SQLite's test database is a file, as in real life: other threads and processes can open it too."""
+    from django.conf import settings
+
+    if databases.chosen() == "sqlite":
+        path: Path = tmp_path_factory.mktemp("database") / "tallyman.sqlite3"
+        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(path)
+
+
+@pytest.fixture
+def database_url(transactional_db: None) -> str:
+    """The DATABASE_URL of the test database, for commands started in processes of their own."""
+    return databases.url_of_test_database()
