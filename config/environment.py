@@ -21,7 +21,7 @@ SECRET_KEY_HINT = (
 )
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "on", "y"})
-FALSE_WORDS = frozenset({"0", "false", "no", "off", "n", ""})
+FALSE_WORDS = frozenset({"0", "false", "no", "off", "n"})
 
 
 class Environment:

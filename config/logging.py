@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 import structlog
-from structlog.processors import CallsiteParameter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from config.environment import Environment
@@ -57,15 +56,15 @@ class LeaveOutGoodProbes(logging.Filter):
 
 def mask(value: Any) -> Any:
     """The value without credentials: those under a telling key, inside URLs, and after `password=`."""
+    if value is None or isinstance(value, int | float):
+        return value
     if isinstance(value, str):
         return ASSIGNMENT.sub(rf"\1{MASK}", URL_CREDENTIALS.sub(MASK, value))
     if isinstance(value, Mapping):
-        return {key: _mask_field(str(key), one) for key, one in value.items()}
+        return {str(key): _mask_field(str(key), one) for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [mask(one) for one in value]
-    if isinstance(value, BaseException):
-        return mask(repr(value))
-    return value
+    return mask(repr(value) if isinstance(value, BaseException) else str(value))
 
 
 def _mask_field(key: str, value: Any) -> Any:
@@ -76,8 +75,12 @@ def _mask_field(key: str, value: Any) -> Any:
 
 def mask_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """structlog's form of `mask`; the last step before a line is written."""
-    # Structlog's own entries hold the record and the renderer, not what somebody logged.
-    return {key: one if key.startswith("_") else _mask_field(key, one) for key, one in event.items()}
+    return {key: _mask_field(key, one) for key, one in event.items()}
+
+
+def add_pid(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Which of our many processes speaks."""
+    return {**event, "pid": event["_record"].process}
 
 
 def settings_from(env: Environment, *, debug: bool) -> dict[str, Any]:
@@ -123,13 +126,9 @@ def configure(settings: dict[str, Any]) -> None:
 
 def line_formatter(form: str) -> logging.Formatter:
     """The formatter of every handler; `form` is `json` or `console`."""
-    steps: list[Processor] = [
-        structlog.processors.CallsiteParameterAdder({CallsiteParameter.PROCESS}),
-        mask_event,
-        structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
-    ]
+    renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
     if form == "console":
-        steps = [mask_event, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.contextvars.merge_contextvars,
@@ -137,11 +136,13 @@ def line_formatter(form: str) -> logging.Formatter:
             structlog.stdlib.add_logger_name,
             structlog.stdlib.ExtraAdder(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            add_pid,
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
-            *steps,
+            mask_event,
+            renderer,
         ],
     )

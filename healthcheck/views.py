@@ -11,7 +11,7 @@ from health_check.views import HealthCheckView
 
 
 class ProbeView(HealthCheckView):
-    """The library's view answers a failure with 500, a warning too, and HTML to `Accept: */*`: this one does not."""
+    """Where the library's view answers a failure, and a warning, with 500, this one says 503 and 200."""
 
     async def get(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
         with self.get_executor() as executor:

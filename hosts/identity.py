@@ -32,7 +32,8 @@ class ProcessIdentity:
         here = _place()
         if (self.machine, self.boot_id, self.pid_namespace) != here or not self.pid:
             return False
-        return start_ticks(self.pid) != self.start_ticks
+        ticks = start_ticks(self.pid)
+        return ticks != self.start_ticks if ticks is not None else not _is_anothers(self.pid)
 
 
 def current() -> ProcessIdentity:
@@ -45,16 +46,25 @@ def current() -> ProcessIdentity:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When the process with this pid started; None if there is none, or only its zombie."""
+    """When the process with this pid started; None if /proc shows none, or only its zombie."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
         return None
-    # The command's name, in parentheses, may hold spaces and parentheses itself.
-    fields = stat[stat.rindex(")") + 2 :].split()
+    # The command's name, in parentheses, may hold any bytes, parentheses too.
+    fields = stat[stat.rindex(b")") + 2 :].decode().split()
     if fields[_STATE_FIELD - 3] in _DEAD_STATES:
         return None
     return int(fields[_START_TICKS_FIELD - 3])
+
+
+def _is_anothers(pid: int) -> bool:
+    """Whether the pid is of another user's process, which /proc may hide from us (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except OSError as exc:
+        return isinstance(exc, PermissionError)
+    return False
 
 
 def machine_name() -> str:

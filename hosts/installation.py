@@ -14,8 +14,8 @@ def current() -> Installation:
     row, _ = Installation.objects.get_or_create(only=True, defaults={"database_identity": identity})
     if row.database_identity != identity:
         raise ConfigurationError(
-            f"This database says it is {row.database_identity}, but it stands at {identity}: it looks like a copy "
-            "or a moved one. Two databases with one installation id would fight over the same containers. "
+            f"This database says it is {row.database_identity}, but it stands at {identity}: it looks "
+            "like a copy or a moved one. Two databases with one installation id would fight over containers. "
             "Run `manage.py doctor --new-installation` for a copy, or `--adopt-installation` if it was moved."
         )
     return row

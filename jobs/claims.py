@@ -2,7 +2,7 @@
 
 Taking a host raises its epoch and restamps every open attempt on it in one transaction, so a former holder's
 writes change no row from then on. Taking jobs locks the lease first: a takeover waits for the claim, or the
-claim finds the lease gone. (A claim that only tested whether the lease exists leaked a stale attempt through.)
+claim finds the lease gone. (A claim that only tested whether the lease exists let a stale attempt through.)
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STAND_BACK_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """How many jobs a worker may take, and which: `oldest_first` passes over priority, so that none starves."""
+    """How many jobs to take, and which: `oldest_first` passes over priority, so that none starves."""
 
     room: int
     stand_back: bool = False

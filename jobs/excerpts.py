@@ -1,4 +1,4 @@
-"""The start and the end of each stream, as text: what pages and `show` print before the whole log is asked for."""
+"""The start and the end of each stream, as text: what is shown before the whole log is asked for."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def as_text(data: bytes) -> str:
 def texts(
     attempt_id: UUID, next_seq: int, pieces: Sequence[bytes], sizes: tuple[int, int]
 ) -> tuple[str, str]:
-    """Excerpts of stdout and stderr: of the first and last stored chunks, and the compressed pieces after them."""
+    """Excerpts of stdout and stderr, of the first and last stored chunks and the pieces that follow them."""
     by_stream = {frames.STDOUT: Excerpt(), frames.STDERR: Excerpt()}
     for data in (*_stored_ends(attempt_id, next_seq), *pieces):
         for frame in frames.walk(zlib.decompress(data)):
@@ -59,4 +59,4 @@ def _stored_ends(attempt_id: UUID, next_seq: int) -> Iterable[bytes]:
         return []
     ends = {0, next_seq - 2, next_seq - 1}
     chunks = LogChunk.objects.filter(attempt_id=attempt_id, seq__in=ends).order_by("seq")
-    return list(chunks.values_list("data", flat=True))
+    return [bytes(data) for data in chunks.values_list("data", flat=True)]

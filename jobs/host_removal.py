@@ -1,4 +1,4 @@
-"""Taking a host out of use for good, in order; `jobs.declare_lost` is for one that will never answer again."""
+"""Taking a host out of use for good, in order. See `jobs.declare_lost` for one that will never answer."""
 
 from __future__ import annotations
 

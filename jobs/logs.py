@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import connection
 
 from hosts.executors import frames
 from hosts.executors.contract import Resume
@@ -39,7 +39,7 @@ class Piece:
         return cls(zlib.compress(data, _COMPRESSION), frames.tally(data))
 
 
-_COLUMNS: dict[str, models.Field[Any, Any]] = {
+_COLUMNS: dict[str, Any] = {
     "attempt_id": Attempt._meta.get_field("id"),
     **{name: Attempt._meta.get_field(name) for name in ("epoch", "next_seq", "log_cursor")},
     **{name: LogChunk._meta.get_field(name) for name in ("data", "first_at", "last_at", "raw_bytes")},
@@ -72,8 +72,8 @@ def append(rows: Sequence[Row]) -> set[UUID]:
     counted = ", ".join(f"{name} = a.{name} + x.{name}" for name in _COUNTERS)
     update = (
         "UPDATE jobs_attempt AS a SET next_seq = x.next_seq + 1, "
-        f"log_cursor = CASE WHEN x.log_cursor > a.log_cursor THEN x.log_cursor ELSE a.log_cursor END, {counted} "
-        "FROM x WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND a.next_seq = x.next_seq "
+        "log_cursor = CASE WHEN x.log_cursor > a.log_cursor THEN x.log_cursor ELSE a.log_cursor END, "
+        f"{counted} FROM x WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND a.next_seq = x.next_seq "
         f"AND a.state IN ({', '.join(repr(str(state.value)) for state in OPEN_STATES)})"
     )
     before = ", ".join(f"{name}_before" for name in _COUNTERS)

@@ -152,7 +152,8 @@ def to_exited(rows: Sequence[Row]) -> set[UUID]:
     """The container has ended by itself or by us; its log is still to be completed."""
     sets = (
         "container_id = x.container_id, image_digest = x.image_digest, exit_code = x.exit_code, "
-        "oom_killed = x.oom_killed, finished_at = x.finished_at, started_at = COALESCE(a.started_at, x.started_at)"
+        "oom_killed = x.oom_killed, finished_at = x.finished_at, "
+        "started_at = COALESCE(a.started_at, x.started_at)"
     )
     return _move(
         AttemptState.EXITED,
@@ -164,7 +165,7 @@ def to_exited(rows: Sequence[Row]) -> set[UUID]:
 
 
 _EXECUTION = tuple(
-    field.column
+    field.attname
     for field in ContainerExecution._meta.concrete_fields
     if field.name not in {"job", "attempt_number", "updated_at", "stdout_bytes", "stderr_bytes"}
 )
@@ -255,8 +256,8 @@ def _tally() -> str:
     added = ", ".join(f"{name} = jobs_tally.{name} + excluded.{name}" for name in sums)
     return (
         f"INSERT INTO jobs_tally (minute, host_name, template_name, outcome, {', '.join(sums)}) "
-        f"SELECT {batches.this_minute()}, m.host_name, m.template_name, m.outcome, COUNT(*), SUM(m.run_seconds), "
-        f"SUM(m.stdout_bytes + m.stderr_bytes), {', '.join(counted)} FROM m "
+        f"SELECT {batches.this_minute()}, m.host_name, m.template_name, m.outcome, COUNT(*), "
+        f"SUM(m.run_seconds), SUM(m.stdout_bytes + m.stderr_bytes), {', '.join(counted)} FROM m "
         "GROUP BY m.host_name, m.template_name, m.outcome "
         f"ON CONFLICT (minute, host_name, template_name, outcome) DO UPDATE SET {added}"
     )

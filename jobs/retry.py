@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from jobs.states import Outcome
 
 INFRA_DELAYS_SECONDS = (2.0, 8.0, 30.0)
-_FIRST_DELAY_SECONDS = 1.0
 _MAX_DELAY_SECONDS = 300.0
 _NEVER = {Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.REJECTED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What is left: attempts made (this one included), infra failures among them, and what the template allows."""
+    """Attempts made (this one included), earlier infra failures among them, and what the template allows."""
 
     attempts: int
     infra_failures: int
@@ -40,4 +39,4 @@ def delay_before_next(outcome: Outcome, budget: Budget, *, jitter: float | None 
     own_attempts = budget.attempts - budget.infra_failures
     if own_attempts >= budget.max_attempts:
         return None
-    return min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2 ** (own_attempts - 1)) * share
+    return min(_MAX_DELAY_SECONDS, float(2 ** min(own_attempts - 1, 10))) * share

@@ -26,8 +26,8 @@ _SQLITE_BUSY_SECONDS = 2
 def use_own_options() -> None:
     """Keep the connection for ever, and let no statement or lock hold the loop up for long.
 
-    The web process's way, a connection a request, would be made anew in every turn of a loop here; and SQLite's
-    data version, by which the clerk sees that something changed, means something within one connection only.
+    The web process's way, a connection a request, would make one in every turn of a loop here; and SQLite's
+    data version, by which the clerk sees that something changed, has a meaning within one connection only.
     """
     settings = connection.settings_dict
     settings["CONN_MAX_AGE"] = None

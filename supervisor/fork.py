@@ -7,6 +7,7 @@ told TERM when the master dies, however that comes about.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import gc
@@ -38,10 +39,8 @@ class ChildPipes:
 
     def tell(self, byte: bytes) -> None:
         """R: ready; a dot: still turning. A full pipe says the same already."""
-        try:
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(self.progress, byte)
-        except (BlockingIOError, BrokenPipeError):
-            pass
 
 
 def fork(title: str, main: Callable[[ChildPipes], int], *, close: Iterable[int]) -> tuple[int, int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Protocol
 
 import structlog
@@ -48,14 +47,11 @@ class PostgresListener:
 
     def take(self) -> list[str]:
         """What was told; once everybody, for what was said before this listened."""
-        hosts = {notice.payload for notice in self._notices()}
+        hosts = {notice.payload for notice in self._raw.notifies(timeout=0)}
         if self._missed:
             self._missed = False
             hosts.add(ANY)
         return [ANY] if ANY in hosts else sorted(hosts)
-
-    def _notices(self) -> Iterator[object]:
-        yield from self._raw.notifies(timeout=0)
 
     def close(self) -> None:
         """Stop waiting on the socket; the connection is closed by its owner."""

@@ -23,6 +23,7 @@ from setproctitle import setproctitle
 from hosts import identity
 from hosts.executors import registry
 from hosts.identity import boot_clock
+from supervisor.child import CLERK, Child
 from supervisor.clerk import start_clerk
 from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
 from supervisor.fork import ChildPipes, fork
@@ -40,7 +41,6 @@ STALL_SECONDS = 30.0
 _STACKS_SECONDS = 2.0
 _REPORT_EVERY_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 1.0
-CLERK = "clerk"
 _SIGNALS = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -52,43 +52,6 @@ _SIGNALS = (
     signal.SIGTTOU,
     signal.SIGCHLD,
 )
-
-
-@dataclass(slots=True)
-class Child:
-    """A running child as its parent knows it; `key` is a host's id, or CLERK."""
-
-    key: str
-    name: str
-    pid: int
-    pidfd: int
-    progress: int
-    control: int
-    start_ticks: int
-    started_clock: float
-    seen_clock: float
-    ready_clock: float | None = None
-    row_key: str = ""
-    stacks_clock: float | None = None
-
-    def tell(self, word: bytes) -> None:
-        """Say something over the control pipe; a full one has enough to read already."""
-        try:
-            os.write(self.control, word)
-        except (BlockingIOError, BrokenPipeError):
-            pass
-
-    def send(self, number: signal.Signals) -> None:
-        """Signal this process, and never another one that got its pid."""
-        try:
-            signal.pidfd_send_signal(self.pidfd, number)
-        except ProcessLookupError:
-            pass
-
-    def close(self) -> None:
-        """Let its descriptors go."""
-        for descriptor in (self.pidfd, self.progress, self.control):
-            os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +113,9 @@ class Master:
         if CLERK not in self.children and self._policy(CLERK).may_start(key="", now=now):
             self._start_clerk()
         for key, wanted in self.wanted.items():
-            if key not in self.children and not self._draining:
-                if self._policy(key).may_start(key=wanted.row_key, now=now):
-                    self._start_worker(key, wanted)
+            missing = key not in self.children and not self._draining
+            if missing and self._policy(key).may_start(key=wanted.row_key, now=now):
+                self._start_worker(key, wanted)
 
     def _start_clerk(self) -> None:
         if self._line:
@@ -204,9 +167,8 @@ class Master:
 
     def _reap(self) -> None:
         for child in list(self.children.values()):
-            result = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG)
-            if result is not None:
-                code = result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
+            code = child.exit_code()
+            if code is not None:
                 self._ended(child, code)
         if os.getpid() == 1:
             self._reap_strangers()
@@ -247,10 +209,7 @@ class Master:
     def _read_progress(self) -> None:
         now = boot_clock()
         for child in self.children.values():
-            try:
-                said = os.read(child.progress, 65536)
-            except BlockingIOError:
-                continue
+            said = child.progress_said()
             if said:
                 child.seen_clock = now
                 if b"R" in said and child.ready_clock is None:

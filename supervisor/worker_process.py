@@ -72,8 +72,8 @@ class WorkerProcess:
         if seen or not self._take_words():
             return False
         if self._worker:
-            title = f"tallyman: worker[{self._worker.host.name}] {self._worker.held_slots}/{self._worker.slots} running"
-            setproctitle(title)
+            held, slots = self._worker.held_slots, self._worker.slots
+            setproctitle(f"tallyman: worker[{self._worker.host.name}] {held}/{slots} running")
             return not (self._worker.draining and not self._worker.runs)
         return True
 

@@ -15,8 +15,8 @@ from tests.support import databases, requirements
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OK, NO_TESTS = 0, 5  # pytest's exit codes
-WORDS = {OK: "passed", 1: "FAILED", 2: "interrupted", NO_TESTS: "no tests"}
+OK, FAILED, INTERRUPTED, NO_TESTS = 0, 1, 2, 5  # pytest's exit codes
+WORDS = {OK: "passed", FAILED: "FAILED", INTERRUPTED: "interrupted", NO_TESTS: "no tests"}
 
 
 def main(arguments: list[str]) -> int:
@@ -27,18 +27,23 @@ def main(arguments: list[str]) -> int:
         if reason := databases.unavailable(name):
             promised = name in requirements.required()
             outcomes[name] = f"{'FAILED: required, but' if promised else 'left out:'} {reason}"
-            codes.append(1 if promised else NO_TESTS)
+            codes.append(FAILED if promised else NO_TESTS)
             continue
         code = _run(name, arguments)
         outcomes[name] = WORDS.get(code, f"FAILED (pytest's exit code {code})")
         codes.append(code)
+        if code == INTERRUPTED:
+            break
     print("\n" + "\n".join(f"{name:9} {outcome}" for name, outcome in outcomes.items()))
     return _sum_up(codes)
 
 
 def _wanted() -> list[str]:
     names = os.environ.get("TALLYMAN_TEST_DATABASES") or ",".join(databases.NAMES)
-    return [name.strip() for name in names.split(",") if name.strip()]
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if unknown := set(wanted) - set(databases.NAMES):
+        sys.exit(f"TALLYMAN_TEST_DATABASES: there is no {', '.join(sorted(unknown))}")
+    return wanted
 
 
 def _run(name: str, arguments: list[str]) -> int:
@@ -47,7 +52,7 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment)
     except KeyboardInterrupt:
-        return 2
+        return INTERRUPTED
 
 
 def _sum_up(codes: list[int]) -> int:

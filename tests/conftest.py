@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
 from tests.support import databases
 
-pytest_plugins = [
-    name for name in ("tests.support.engine_fixtures",) if importlib.util.find_spec(name) is not None
-]
+pytest_plugins = ["tests.support.engine_fixtures"]
 
 
 def pytest_report_header() -> str:

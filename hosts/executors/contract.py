@@ -262,8 +262,11 @@ class ContainerExecutor(ABC):
     def pull(self, image: str, *, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
         """Bring the image to the engine. Raises ContainerExecutionError, DockerConnectionError.
 
-        `progress` gets short texts; when `cancelled()` turns true the pull is given up (DockerConnectionError).
+        `progress` gets short texts; when `cancelled()` turns true the pull is given up
+        (DockerConnectionError). An executor whose `create` never raises ImageMissing needs none.
         """
+        return
 
     def close(self) -> None:
-        """Drop the clients of the calling thread."""
+        """Drop the clients of the calling thread; an executor that has none needs nothing."""
+        return

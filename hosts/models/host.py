@@ -66,7 +66,7 @@ class DockerHost(models.Model):
         max_length=500,
         blank=True,
         db_default="",
-        help_text="unix:///var/run/docker.sock, tcp://host:2376; the same thing as base_url in the configuration.",
+        help_text="unix:///var/run/docker.sock or tcp://host:2376; the same as base_url below.",
     )
     executor_config = models.JSONField(default=dict, blank=True, db_default={})
     secret_config = EncryptedJSONField(default=dict, blank=True, db_default="", editable=False)
@@ -140,9 +140,7 @@ class DockerHost(models.Model):
         configured = self.executor_config.get("base_url")
         if configured and self.connection_string and configured != self.connection_string:
             raise ValidationError(
-                {
-                    "connection_string": f"executor_config says base_url {configured!r}; give one of the two, or the same."
-                }
+                {"connection_string": f"executor_config says base_url {configured!r}; give one, or the same."}
             )
         problems = self._executor_problems({**self.executor_config, **self.secret_config})
         if problems:

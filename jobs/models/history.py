@@ -30,7 +30,7 @@ class JobEvent(models.Model):
 class Tally(models.Model):
     """Attempts that ended in one minute, per host, template and outcome; written with each end.
 
-    `seconds` is run time in all; the `within_` columns count attempts by run time, each apart (not cumulative).
+    `seconds` is run time in all; the `within_` columns count attempts by run time, each apart.
     """
 
     minute = models.DateTimeField()

@@ -61,7 +61,7 @@ class ContainerTemplate(models.Model):
         blank=True,
         db_default=[],
         validators=[validators.validate_retry_on],
-        help_text='Outcomes that are run again, up to max_attempts: "user", "oom", "timeout", "interrupted", "lost".',
+        help_text='What is run again, up to max_attempts: "user", "oom", "timeout", "interrupted", "lost".',
     )
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from hosts.errors import ContainerExecutionError
-from hosts.executors.contract import JobView
+from hosts.executors.contract import JobView, Observation
 from jobs import spec
 from jobs.adoption import Found, classify
-from jobs.models import Attempt, ContainerJob, EnvironmentVariable
+from jobs.models import Attempt, EnvironmentVariable
 from jobs.states import AttemptState
 from supervisor.worker import progress, steps
 from supervisor.worker.engine import Engine
@@ -51,37 +52,11 @@ class Dispatcher:
         self._keeper.probe(now)
 
     def _do(self, run: Run, step: Need) -> None:
-        send = self._engine.step
         run.busy = True
-        match step:
-            case Need.ENSURE:
-                self._ensure(run)
-            case Need.PULL:
-                send(
-                    run.attempt_id,
-                    "PULL",
-                    steps.pull,
-                    run.spec["docker_image"],
-                    _ignore,
-                    lambda: run.cancel_wanted,
-                )
-            case Need.START:
-                run.start_sent = True
-                send(run.attempt_id, "START", steps.start, run.container_id)
-            case Need.OBSERVE:
-                send(run.attempt_id, "OBSERVE", steps.observe, run.ref)
-            case Need.SIGNAL:
-                send(run.attempt_id, "SIGNAL", steps.send_signal, run.container_id, run.signal)
-            case Need.DISCARD | Need.CLEAR:
-                assert run.doomed is not None
-                call = steps.discard if step is Need.DISCARD else steps.clear
-                send(run.attempt_id, step.name, call, run.doomed.container_id)
-            case Need.WITHDRAW:
-                send(run.attempt_id, "WITHDRAW", steps.withdraw, run.container_name, self._is_ours(run))
-            case Need.REMOVE:
-                self._remove(run)
-            case _:
-                run.busy = False
+        _SEND[step](self, run)
+
+    def _send(self, run: Run, step: Need, call: Callable[..., Any], *args: Any) -> None:
+        self._engine.step(run.attempt_id, step.name, call, *args)
 
     def _ensure(self, run: Run) -> None:
         try:
@@ -90,20 +65,56 @@ class Dispatcher:
             run.busy = False
             progress.reject(run, exc)
             return
-        self._engine.step(run.attempt_id, "ENSURE", steps.ensure, run.view)
+        self._send(run, Need.ENSURE, steps.ensure, run.view)
+
+    def _pull(self, run: Run) -> None:
+        image = run.spec["docker_image"]
+        self._send(run, Need.PULL, steps.pull, image, _ignore, lambda: run.cancel_wanted)
+
+    def _start(self, run: Run) -> None:
+        run.start_sent = True
+        self._send(run, Need.START, steps.start, run.container_id)
+
+    def _observe(self, run: Run) -> None:
+        self._send(run, Need.OBSERVE, steps.observe, run.ref)
+
+    def _signal(self, run: Run) -> None:
+        self._send(run, Need.SIGNAL, steps.send_signal, run.container_id, run.signal)
+
+    def _discard(self, run: Run) -> None:
+        self._send(run, Need.DISCARD, steps.discard, run.doomed.container_id if run.doomed else "")
+
+    def _clear(self, run: Run) -> None:
+        self._send(run, Need.CLEAR, steps.clear, run.doomed.container_id if run.doomed else "")
+
+    def _withdraw(self, run: Run) -> None:
+        self._send(run, Need.WITHDRAW, steps.withdraw, run.container_name, self._is_ours(run))
 
     def _remove(self, run: Run) -> None:
         if run.trouble >= GIVE_UP_AFTER:
             run.busy, run.need = False, Need.GONE  # the reconciliation finds what is left
             return
-        self._engine.step(run.attempt_id, "REMOVE", steps.clear, run.container_id)
+        self._send(run, Need.REMOVE, steps.clear, run.container_id)
 
-    def _is_ours(self, run: Run):  # type: ignore[no-untyped-def]
+    def _is_ours(self, run: Run) -> Callable[[Observation], bool]:
         job_id, number, installation = run.job_id, run.number, self._installation
         return lambda seen: (
             classify(seen, installation=installation, job_id=job_id, number=number)
             not in {Found.FOREIGN, Found.OLDER}
         )
+
+
+_SEND: dict[Need, Callable[[Dispatcher, Run], None]] = {
+    Need.ENSURE: Dispatcher._ensure,
+    Need.PULL: Dispatcher._pull,
+    Need.START: Dispatcher._start,
+    Need.OBSERVE: Dispatcher._observe,
+    Need.SIGNAL: Dispatcher._signal,
+    Need.DISCARD: Dispatcher._discard,
+    Need.CLEAR: Dispatcher._clear,
+    Need.WITHDRAW: Dispatcher._withdraw,
+    Need.REMOVE: Dispatcher._remove,
+}
 
 
 def _ignore(_text: str) -> None:
@@ -119,5 +130,5 @@ def _thaw(run: Run) -> JobView:
         secrets = EnvironmentVariable.objects.filter(template_id=attempt.job.template_id, is_secret=True)
         template_secrets = dict(secrets.values_list("key", "value"))
     if "job" in sources:
-        job_secrets = ContainerJob.objects.values_list("secret_environment", flat=True).get(pk=run.job_id)
+        job_secrets = attempt.job.secret_environment
     return spec.thaw(attempt, template_secrets=template_secrets, job_secrets=job_secrets)

@@ -1,4 +1,4 @@
-"""One host's worker: a loop turn that takes what threads saw, writes it, decides, and hands out the next steps.
+"""One host's worker: a loop turn takes what threads saw, writes it, decides, and hands out the next steps.
 
 Only the main thread is here: it alone uses the database, and no engine is called from it. A turn may fail in
 the middle when the database goes away; nothing is forgotten, and the next turn does the rest.
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
+from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
 from hosts import leases
@@ -152,13 +153,13 @@ class HostWorker:
         leases.release(lease)
 
     def _adopt(self, now: float) -> None:
+        left = ExpressionWrapper(F("deadline_at") - Now(), output_field=DurationField())
         mine = Attempt.objects.filter(host_id=self.host.id).open().select_related("job")
-        database_now = datetime.now(UTC)
-        for attempt in mine:
+        for attempt in mine.annotate(time_left=left):
             run = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
             run.usage = UsageTotals.stored(attempt.id)
-            if attempt.deadline_at:
-                run.deadline_clock = now + (attempt.deadline_at - database_now).total_seconds()
+            if attempt.time_left is not None:
+                run.deadline_clock = now + attempt.time_left.total_seconds()
             self.runs[run.attempt_id] = run
 
     def _keep_lease(self, now: float) -> None:
@@ -168,6 +169,8 @@ class HostWorker:
 
     def abandon(self) -> None:
         """Let everything go without touching a row or a container: they are somebody else's now."""
+        if self.lease:
+            self.lease.trusted_until = 0.0  # what is in flight must not go on either
         self.lease, self.is_displaced, self.over = None, True, "another worker holds the host"
         self.runs.clear()
         if self._engine:
@@ -180,23 +183,25 @@ class HostWorker:
         assert self._engine is not None
         for message in self._engine.inbox.take():
             match message:
-                case StepDone(step="CLEAN"):
-                    pass  # what could not be removed is found again by the next reconciliation
-                case StepDone(run_id=run_id) if run_id == self.host.id:
-                    self._keeper.take(message, now)
-                case StepDone(step="LOG"):
-                    self._logbook.opened(self.runs.get(message.run_id), message, now)
                 case StepDone():
-                    if isinstance(message.error, DockerConnectionError):
-                        self._keeper.doubt()
-                    if run := self.runs.get(message.run_id):
-                        progress.apply(run, message, installation=self.settings.installation, now=now)
+                    self._take_answer(message, now)
                 case PieceRead() | LogEnded():
                     self._logbook.take(self.runs.get(message.run_id), message, now)
                 case UsageRead():
                     self._readings.append(message)
                 case Hint():
                     self._take_hint(message, now)
+
+    def _take_answer(self, done: StepDone, now: float) -> None:
+        run = self.runs.get(done.run_id)
+        if done.step in {"CHECK", "LIST"}:
+            self._keeper.take(done, now)
+        elif done.step == "LOG":
+            self._logbook.opened(run, done, now)
+        elif run is not None:  # what could not be removed for no run is found by the next reconciliation
+            if isinstance(done.error, DockerConnectionError):
+                self._keeper.doubt()
+            progress.apply(run, done, installation=self.settings.installation, now=now)
 
     def _take_hint(self, hint: Hint, now: float) -> None:
         if hint.container_id is None:
@@ -261,7 +266,8 @@ class HostWorker:
                 run.usage.add(reading.usage)
 
     def _ended(self, run: Run, now: float) -> None:
-        assert self._engine is not None and run.verdict is not None
+        assert self._engine is not None
+        assert run.verdict is not None
         run.state = AttemptState.ENDED
         for read in run.pieces:
             self._engine.pump.stored(run.attempt_id, read.held)

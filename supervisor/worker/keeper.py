@@ -190,15 +190,15 @@ class HostKeeper:
             return ""
         if self._host.engine_id:
             return (
-                f"Another engine answers here: {engine_id} instead of {self._host.engine_id}. Nothing on it is "
-                "touched. Point the host back, or add this engine as a host of its own."
+                f"Another engine answers here: {engine_id} instead of {self._host.engine_id}. Nothing on it "
+                "is touched. Point the host back, or add this engine as a host of its own."
             )
         try:
             with transaction.atomic():
                 self._mine().filter(engine_id=None).update(engine_id=engine_id)
         except IntegrityError:
             other = DockerHost.objects.filter(engine_id=engine_id).values_list("name", flat=True).first()
-            return f"This is the engine of host {other!r} already; one engine is one host. Remove one of the two."
+            return f"This is the engine of host {other!r} already. One engine, one host: remove one of them."
         self._host.engine_id = engine_id
         return ""
 

@@ -41,7 +41,8 @@ def write_moves(runs: Iterable[Run], who: str) -> tuple[list[Run], list[Run]]:
     for run in runs:
         if run.move:
             by_kind[run.move.kind].append(run)
-    held, stale = [], []
+    held: list[Run] = []
+    stale: list[Run] = []
     for kind in _KINDS:
         if not by_kind[kind]:
             continue
@@ -58,7 +59,7 @@ def state_after(kind: str) -> AttemptState | None:
 
 
 def _written_before(runs: Sequence[Run], kind: str) -> set[UUID]:
-    """Of moves that changed nothing: those whose row is ours and already there, from a try whose answer was lost."""
+    """Of moves that changed nothing: those that are there already, from a try whose answer was lost."""
     if not runs:
         return set()
     rows = {row["id"]: row for row in _rows(runs)}
@@ -74,7 +75,7 @@ def _written_before(runs: Sequence[Run], kind: str) -> set[UUID]:
     return done
 
 
-def _rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _rows(runs: Sequence[Run]) -> list[Any]:
     ours = Attempt.objects.filter(id__in=[run.attempt_id for run in runs], epoch=runs[0].epoch)
     return list(ours.exclude(state=AttemptState.ENDED).values("id", "state", "container_id", "next_seq"))
 
@@ -117,7 +118,7 @@ def store_usage(readings: Sequence[UsageRead], runs: dict[UUID, Run]) -> None:
 
 
 def write_ends(runs: Sequence[Run], host_name: str, who: str) -> tuple[list[Run], list[Run]]:
-    """End runs in one transaction with the rest of their logs; those that held, and those not ours any more."""
+    """End runs in one transaction with the rest of their logs; those that held, and those not ours now."""
     rows = [_end_row(run, host_name, who) for run in runs]
     try:
         with transaction.atomic():

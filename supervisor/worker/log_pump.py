@@ -29,7 +29,7 @@ FLUSH_AFTER_SECONDS = 1.0
 SHARE_BYTES = 1024 * 1024
 TOTAL_BYTES = 16 * 1024 * 1024
 _ASK_EVERY_SECONDS = 0.05
-# Letting sockets fill for a moment cuts reads by fifty, and Python's CPU by 40 % (measured); longer throttles.
+# Letting sockets fill for a moment cuts reads by fifty, and Python's CPU by 40 %; longer naps throttle.
 _NAP_SECONDS = 0.0005
 _NAP_MANY_SECONDS = 0.002
 

@@ -42,7 +42,7 @@ class Logbook:
         if run.log is LogStage.DONE:
             run.need, run.log_clock = Need.END, 0.0
         elif run.log is LogStage.FOLLOWING:
-            # The followed stream ends by itself soon after the exit; the last read makes up for one that does not.
+            # The followed stream ends by itself soon after the exit; the last read makes up for a hung one.
             if not run.log_clock:
                 run.log_clock = now + _DRAIN_SECONDS
             elif now >= run.log_clock:

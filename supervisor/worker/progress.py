@@ -5,6 +5,8 @@ A run is changed by its worker's main thread only. Whatever has to be written is
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from hosts.errors import ContainerExecutionError, ImageMissing
@@ -36,25 +38,26 @@ def apply(run: Run, done: StepDone, *, installation: UUID, now: float) -> None:
         return
     if done.step != "OBSERVE" or done.result is not None:
         run.note_answer()
+    if done.step in _ANSWERS:
+        _ANSWERS[done.step](run, done.result, installation, now)
+    else:
+        _done(run, done, now)
+
+
+def _done(run: Run, done: StepDone, now: float) -> None:
+    """A step that has nothing to tell but that it was done."""
     match done.step:
-        case "ENSURE":
-            assert isinstance(done.result, Observation)
-            _ensured(run, done.result, installation, now)
-        case "PULL" | "CLEAR":
-            run.need = Need.ENSURE
         case "START":
             run.engine_lines.append("start")
-            run.prepare("to_running", Need.WATCH, **_running_columns(run))
             run.look_clock = now + _FIRST_LOOK_SECONDS
-        case "OBSERVE":
-            _observed(run, done.result, installation, now)
-        case "DISCARD":
-            run.need = Need.ENSURE if done.result else Need.OBSERVE
-        case "WITHDRAW":
-            _withdrawn(run, done.result, installation, now)
+            run.prepare("to_running", Need.WATCH, **_running_columns(run))
         case "SIGNAL":
             run.engine_lines.append(f"kill {run.signal}")
             run.need, run.look_clock = Need.WATCH, now + _FIRST_LOOK_SECONDS
+        case "DISCARD":
+            run.need = Need.ENSURE if done.result else Need.OBSERVE
+        case "PULL" | "CLEAR":
+            run.need = Need.ENSURE
         case "REMOVE":
             run.need = Need.GONE
 
@@ -87,7 +90,7 @@ def reject(run: Run, error: ContainerExecutionError) -> None:
     run.log, run.need = LogStage.DONE, Need.END
 
 
-def _ensured(run: Run, seen: Observation, installation: UUID, now: float) -> None:
+def _ensured(run: Run, seen: Any, installation: UUID, now: float) -> None:
     if seen.fresh:
         run.engine_lines.append(f"create {seen.container_id[:12]}")
         run.start_sent = False
@@ -148,7 +151,7 @@ def _exited(run: Run, seen: Observation) -> None:
     )
 
 
-def _observed(run: Run, seen: object, installation: UUID, now: float) -> None:
+def _observed(run: Run, seen: Any, installation: UUID, now: float) -> None:
     if isinstance(seen, Observation):
         _found(run, seen, installation, now)
         return
@@ -176,12 +179,19 @@ def _lost(run: Run) -> None:
     run.log, run.need = LogStage.DONE, Need.END
 
 
-def _withdrawn(run: Run, seen: object, installation: UUID, now: float) -> None:
+def _withdrawn(run: Run, seen: Any, installation: UUID, now: float) -> None:
     if isinstance(seen, Observation):
         _found(run, seen, installation, now)
         return
     run.verdict = outcome_of_withdrawal(run)
     run.log, run.need = LogStage.DONE, Need.END
+
+
+_ANSWERS: dict[str, Callable[[Run, Any, UUID, float], None]] = {
+    "ENSURE": _ensured,
+    "OBSERVE": _observed,
+    "WITHDRAW": _withdrawn,
+}
 
 
 def judge_exit(run: Run) -> Verdict:
@@ -201,7 +211,7 @@ def judge_exit(run: Run) -> Verdict:
     )
 
 
-def _columns(run: Run, seen: Observation) -> dict[str, object]:
+def _columns(run: Run, seen: Observation) -> dict[str, Any]:
     run.described = run.described or not seen.fresh
     return {
         "container_id": seen.container_id,
@@ -210,7 +220,7 @@ def _columns(run: Run, seen: Observation) -> dict[str, object]:
     }
 
 
-def _running_columns(run: Run) -> dict[str, object]:
+def _running_columns(run: Run) -> dict[str, Any]:
     return {"container_id": run.container_id, "timeout_seconds": run.spec["timeout_seconds"]}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def template() -> ContainerTemplate:
     )
 
 
-def shell(template: ContainerTemplate, script: str, **fields: object) -> ContainerJob:
+def shell(template: ContainerTemplate, script: str, **fields: Any) -> ContainerJob:
     return operations.submit(template, command=f"sh -c '{script}'", **fields)
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 import docker
 import psutil
 
+from hosts.executors.docker.transport import UnixAdapter
 from tests.support import busybox
 from tests.support.waiting import wait_until
 
@@ -58,7 +59,7 @@ class Engine:
     def api(self) -> docker.APIClient:
         """A client for looking at the engine, and for preparing it."""
         api = docker.APIClient(base_url=self.url, version="1.41", timeout=30)
-        api.trust_env = False
+        api.mount("http+docker://", UnixAdapter(f"{self.folder}/socket"))
         return api
 
     @property
@@ -156,8 +157,6 @@ class Engine:
     def _answers_or_died(self) -> bool:
         if not self.running:
             return True
-        if not (self.folder / "socket").is_socket():
-            return False
         with contextlib.suppress(docker.errors.DockerException, OSError):
             return bool(self.api.ping())
         return False

@@ -1,4 +1,4 @@
-"""A registry that has no image at all, for the engine to be told so: it speaks the protocol's first two calls."""
+"""A registry without any image, which an engine can ask: it speaks the protocol's first two calls."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -28,7 +29,7 @@ class Command:
     """One `manage.py` command that runs until it is stopped; its output is in `log`."""
 
     def __init__(self, *arguments: str, database_url: str, **environment: str) -> None:
-        self._output = tempfile.NamedTemporaryFile("w+", prefix="tallyman-command-", suffix=".log")
+        self._output = tempfile.NamedTemporaryFile("w+", prefix="tallyman-command-")  # noqa: SIM115 (closed in close)
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), *arguments],
             env={**os.environ, "DATABASE_URL": database_url, "LOG_LEVEL": "INFO", **environment},
@@ -124,7 +125,7 @@ class StartCounter:
         for stream in self._streams:
             threading.Thread(target=self._read, args=(stream,), daemon=True).start()
 
-    def _read(self, stream: Iterator[dict]) -> None:
+    def _read(self, stream: Iterator[dict[str, Any]]) -> None:
         with contextlib.suppress(Exception):  # the stream is cut when the test is over
             for event in stream:
                 labels = event["Actor"]["Attributes"]

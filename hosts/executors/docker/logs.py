@@ -42,12 +42,14 @@ class Splitter:
             raise DockerConnectionError(f"{self._name}: the log was cut off inside a record.")
 
     def _end_of_frames(self, data: bytes) -> int:
-        place, have, header = 0, len(data), HEADER.size
-        while place + header <= have:
-            stream, length = HEADER.unpack_from(data, place)
-            if stream not in (STDOUT, STDERR) or not SHORTEST_FRAME <= length <= LONGEST_FRAME:
-                raise self._broken(stream, data[place + header : place + header + length])
-            end = place + header + length
+        # Run for every record of every log: what it looks up per record, it looks up before.
+        unpack, shortest, longest = HEADER.unpack_from, SHORTEST_FRAME, LONGEST_FRAME
+        place, have, body = 0, len(data), HEADER.size
+        while place + body <= have:
+            stream, length = unpack(data, place)
+            if not (STDOUT <= stream <= STDERR and shortest <= length <= longest):
+                raise self._broken(stream, data[place + body : place + body + length])
+            end = place + body + length
             if end > have:
                 break
             place = end

@@ -22,9 +22,6 @@ from hosts.executors.contract import ContainerState, Observation
 from hosts.executors.process import refusals
 from hosts.executors.process.shim import files
 
-# What a process leaves that was killed together with its keeper, or by the machine's end.
-_UNKNOWN_END = 137
-
 
 class Phase(Enum):
     """How far a job got."""
@@ -209,8 +206,8 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _exit_code(phase: Phase, end: Mapping[str, Any]) -> int | None:
-    if phase is Phase.VANISHED:
-        return _UNKNOWN_END
+    if phase is Phase.VANISHED:  # its keeper was killed, or the machine ended: nobody saw its end
+        return None
     if phase is Phase.REFUSED:
         return refusals.exit_code(end["refusal"])
     return end.get("exit_code")

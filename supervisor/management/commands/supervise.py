@@ -12,8 +12,8 @@ from supervisor.worker_process import WorkerOptions
 
 class Command(BaseCommand):
     help = (
-        "Run the supervisor: one worker process for each active host, restarted when it dies. "
-        "TERM or INT stop it within the shutdown timeout; containers run on, and the next supervisor adopts them."
+        "Run the supervisor: one worker process for each active host, restarted when it dies. TERM or INT "
+        "stop it within the shutdown timeout; containers run on, and the next supervisor adopts them."
     )
     # The clerk checks the database, and waits for it: this process never opens it.
     requires_migrations_checks = False

@@ -1,0 +1,54 @@
+PYTHON ?= python3
+BIN := .venv/bin
+TESTARGS ?=
+
+# Settings of a production deployment, as `manage.py check --deploy` is to see them.
+PRODUCTION = env -u DEBUG TALLYMAN_ENV_FILE= ALLOWED_HOSTS=tallyman.example DATABASE_URL=sqlite://:memory: \
+	SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')" \
+	TALLYMAN_SECRET_KEYS="$$($(BIN)/python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())')"
+
+LOCK = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--extra postgres --extra redis
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check format lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: .venv/base ## run everything on http://127.0.0.1:8000/ (PORT=...), until Ctrl-C
+	@$(BIN)/python -m scripts.up
+
+test: .venv/dev ## run the tests on SQLite and on PostgreSQL (TESTARGS="tests/jobs -x")
+	@$(BIN)/python -m tests $(TESTARGS)
+
+check: .venv/dev ## format, lint, types, layers, migrations, deployment settings
+	@echo "== ruff format" && $(BIN)/ruff format --check .
+	@echo "== ruff check" && $(BIN)/ruff check .
+	@echo "== mypy" && $(PRODUCTION) $(BIN)/mypy
+	@echo "== import layers" && $(BIN)/lint-imports --no-logo
+	@echo "== migrations" && $(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run
+	@echo "== deployment" && $(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+format: .venv/dev ## format the code and fix what ruff can fix
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## pin the newest allowed versions in requirements/ (needs uv)
+	$(LOCK) --upgrade --output-file requirements/base.txt
+	$(LOCK) --upgrade --group dev --constraint requirements/base.txt --output-file requirements/dev.txt
+
+clean: ## remove .venv, caches and built static files; var/ and .env stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info var/static
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp stands for one requirements file. dev.txt holds base.txt's versions, so both may be installed.
+.venv/base: requirements/base.txt
+.venv/dev: requirements/dev.txt
+.venv/base .venv/dev:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing $< into .venv"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@

@@ -1,0 +1,61 @@
+"""A running child, as its parent knows it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+
+CLERK = "clerk"
+
+
+@dataclass(slots=True)
+class Child:
+    """`key` is a host's id, or CLERK. Times are on the boot clock.
+
+    It is signalled by its pidfd, so never another process that got its pid; it shows its progress and hears
+    words over pipes.
+    """
+
+    key: str
+    name: str
+    pid: int
+    pidfd: int
+    progress: int
+    control: int
+    start_ticks: int
+    started_clock: float
+    seen_clock: float
+    ready_clock: float | None = None
+    row_key: str = ""
+    stacks_clock: float | None = None
+
+    def tell(self, word: bytes) -> None:
+        """Say something over the control pipe; a full one has enough to read already."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            os.write(self.control, word)
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal this process, and never another one that got its pid."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def close(self) -> None:
+        """Let its descriptors go."""
+        for descriptor in (self.pidfd, self.progress, self.control):
+            os.close(descriptor)
+
+    def progress_said(self) -> bytes:
+        """What it wrote to its progress pipe since the last look."""
+        try:
+            return os.read(self.progress, 65536)
+        except BlockingIOError:
+            return b""
+
+    def exit_code(self) -> int | None:
+        """Reap it if it has ended: its exit code, or minus the signal that ended it; None while it runs."""
+        result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
+        if result is None:
+            return None
+        return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
