@@ -245,7 +245,9 @@ class HostWorker:
         run.state = ledger.state_after(move.kind) or run.state
         if run.need is not Need.SIGNAL or move.kind != "describe":
             run.need = move.then
-        self._log.info(move.kind, job=str(run.job_id), attempt=run.number, container=run.container_id[:12])
+        if move.kind != "describe":
+            words = {"job": str(run.job_id), "attempt": run.number, "container": run.container_id[:12]}
+            self._log.info(f"attempt {run.state}", **words)
         if move.kind == "to_running":
             run.deadline_clock = now + run.spec["timeout_seconds"]
         elif move.kind == "to_stopping":
@@ -273,7 +275,9 @@ class HostWorker:
             self._engine.pump.stored(run.attempt_id, read.held)
         run.pieces.clear()
         self._engine.sampler.forget(run.attempt_id)
-        self._log.info("ended", job=str(run.job_id), attempt=run.number, outcome=str(run.verdict.outcome))
+        self._log.info(
+            "attempt ended", job=str(run.job_id), attempt=run.number, outcome=str(run.verdict.outcome)
+        )
         keep = self.settings.retention_hours > 0
         run.need = Need.REMOVE if run.container_id and not keep else Need.GONE
         if run.retry_delay_seconds is not None:
@@ -343,7 +347,7 @@ class HostWorker:
         ):
             self.runs[attempt.id] = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
             self.claimed_count += 1
-            self._log.info("claimed", job=str(attempt.job_id), attempt=attempt.number)
+            self._log.info("attempt claimed", job=str(attempt.job_id), attempt=attempt.number)
         if stand_back:
             self._poll_clock = min(self._poll_clock, now + _LOOK_AGAIN_SECONDS)
 
