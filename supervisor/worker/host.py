@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -25,21 +24,20 @@ from jobs import claims, routing
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
 from jobs.usage import UsageTotals
-from supervisor.worker import ledger, progress
+from supervisor.worker import ledger, progress, stopping
 from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
 from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.log_pump import LogEnded, PieceRead
 from supervisor.worker.logbook import Logbook
-from supervisor.worker.run import Need, Run, stop_wanted
+from supervisor.worker.run import Need, Run
 from supervisor.worker.steps import StepDone
 from supervisor.worker.watch import UsageRead
 
 logger = structlog.get_logger(__name__)
 
 _TAKE_AGAIN_SECONDS = 1.0
-_KILL_AGAIN_SECONDS = 10.0
 _OLDEST_FIRST_EVERY = 8
 _LOOK_AGAIN_SECONDS = 0.5
 
@@ -90,7 +88,7 @@ class HostWorker:
             self._write(now)
             if self._poked or now >= self._poll_clock:
                 self._poll(now)
-            self._stop_due(now)
+            stopping.stop_due(self.runs.values(), now)
             self._write(now)
             self._claim(now)
             self._dispatcher.dispatch(now)
@@ -153,13 +151,14 @@ class HostWorker:
         leases.release(lease)
 
     def _adopt(self, now: float) -> None:
+        mine = Attempt.objects.filter(host_id=self.host.id).open()
         left = ExpressionWrapper(F("deadline_at") - Now(), output_field=DurationField())
-        mine = Attempt.objects.filter(host_id=self.host.id).open().select_related("job")
-        for attempt in mine.annotate(time_left=left):
+        time_left = dict(mine.exclude(deadline_at=None).annotate(left=left).values_list("pk", "left"))
+        for attempt in mine.select_related("job"):
             run = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
             run.usage = UsageTotals.stored(attempt.id)
-            if attempt.time_left is not None:
-                run.deadline_clock = now + attempt.time_left.total_seconds()
+            if attempt.id in time_left:
+                run.deadline_clock = now + time_left[attempt.id].total_seconds()
             self.runs[run.attempt_id] = run
 
     def _keep_lease(self, now: float) -> None:
@@ -252,7 +251,7 @@ class HostWorker:
             run.deadline_clock = now + run.spec["timeout_seconds"]
         elif move.kind == "to_stopping":
             run.stop_reason, run.stopping_at = move.row["stop_reason"], move.row["asked_at"]
-            self._begin_signal(run, now)
+            stopping.begin(run, now)
 
     def _store_usage(self) -> None:
         readings, self._readings = self._readings, []
@@ -304,28 +303,7 @@ class HostWorker:
         forced = dict(wanted.values_list("pk", "cancel_force"))
         for run in self.runs.values():
             if run.job_id in forced:
-                run.cancel_wanted = True
-                if forced[run.job_id] and not run.cancel_force:
-                    run.cancel_force = True
-                    run.kill_clock = now if run.signal == "TERM" else run.kill_clock
-
-    def _stop_due(self, now: float) -> None:
-        for run in self.runs.values():
-            if run.move is None and run.state is AttemptState.RUNNING and (reason := stop_wanted(run, now)):
-                message = "over its timeout" if reason == "timeout" else "cancelled"
-                run.prepare(
-                    "to_stopping", Need.SIGNAL, message, stop_reason=reason, asked_at=datetime.now(UTC)
-                )
-            elif run.state is AttemptState.STOPPING and not run.signal and run.need is Need.WATCH:
-                self._begin_signal(run, now)
-            elif run.kill_clock is not None and now >= run.kill_clock and run.need is Need.WATCH:
-                run.signal, run.need, run.kill_clock = "KILL", Need.SIGNAL, now + _KILL_AGAIN_SECONDS
-
-    def _begin_signal(self, run: Run, now: float) -> None:
-        grace = 0 if run.cancel_force else run.spec["stop_grace_seconds"]
-        run.signal = "TERM" if grace else "KILL"
-        run.kill_clock = now + (grace or _KILL_AGAIN_SECONDS)
-        run.need = Need.SIGNAL
+                stopping.want_cancel(run, now, force=forced[run.job_id])
 
     def _claim(self, now: float) -> None:
         assert self.lease is not None
@@ -385,19 +363,5 @@ class HostWorker:
         for run in self.runs.values():
             if run.move or run.need is Need.END:
                 return 0.0
-            clocks += _clocks_of(run)
+            clocks += stopping.clocks_of(run)
         return max(0.0, min(clocks) - now)
-
-
-def _clocks_of(run: Run) -> list[float]:
-    """When the run next wants something that no message will tell."""
-    clocks = [run.log_clock] if run.log_clock else []
-    if run.busy:
-        return clocks
-    if run.deadline_clock is not None and not run.stop_reason:
-        clocks.append(run.deadline_clock)
-    if run.need is Need.WATCH:
-        clocks += [run.look_clock, *([run.kill_clock] if run.kill_clock is not None else [])]
-    elif run.need not in {Need.COLLECT, Need.GONE}:
-        clocks.append(run.resume_clock)
-    return clocks

@@ -16,7 +16,7 @@ from uuid import UUID
 from hosts.executors.contract import JobView, Observation
 from jobs.models import Attempt
 from jobs.outcome import Verdict
-from jobs.states import NOT_STARTED, SLOT_HOLDING, AttemptState, Outcome, StopReason
+from jobs.states import NOT_STARTED, SLOT_HOLDING, AttemptState, Outcome
 from jobs.usage import UsageTotals
 from supervisor.worker.log_pump import PieceRead
 
@@ -187,17 +187,6 @@ def _stored_exit(attempt: Attempt) -> Observation | None:
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
     )
-
-
-def stop_wanted(run: Run, now: float) -> StopReason | None:
-    """Why the run is to be stopped, if it is and that has not been written yet."""
-    if run.stop_reason or run.state in {AttemptState.EXITED, AttemptState.ENDED}:
-        return None
-    if run.cancel_wanted:
-        return StopReason.CANCELLED
-    if run.deadline_clock is not None and now >= run.deadline_clock:
-        return StopReason.TIMEOUT
-    return None
 
 
 def next_step(run: Run, now: float) -> Need | None:

@@ -1,0 +1,73 @@
+"""Ending containers on purpose: why, with which signal, and when the next one is due. Pure.
+
+`stop_reason` is written, fenced, before the first signal, so that whoever takes over knows that it was us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from jobs.states import AttemptState, StopReason
+from supervisor.worker.run import Need, Run
+
+_KILL_AGAIN_SECONDS = 10.0
+
+
+def stop_wanted(run: Run, now: float) -> StopReason | None:
+    """Why the run is to be stopped, if it is and that has not been written yet."""
+    if run.stop_reason or run.state in {AttemptState.EXITED, AttemptState.ENDED}:
+        return None
+    if run.cancel_wanted:
+        return StopReason.CANCELLED
+    if run.deadline_clock is not None and now >= run.deadline_clock:
+        return StopReason.TIMEOUT
+    return None
+
+
+def want_cancel(run: Run, now: float, *, force: bool) -> None:
+    """Somebody cancelled the job; `force` cuts the grace short, one under way too."""
+    run.cancel_wanted = True
+    if force and not run.cancel_force:
+        run.cancel_force = True
+        run.kill_clock = now if run.signal == "TERM" else run.kill_clock
+
+
+def stop_due(runs: Iterable[Run], now: float) -> None:
+    """Begin to stop the runs that are cancelled or over their time, and go on with those being stopped."""
+    for run in runs:
+        reason = stop_wanted(run, now) if run.state is AttemptState.RUNNING and run.move is None else None
+        if reason:
+            words = "over its timeout" if reason is StopReason.TIMEOUT else "cancelled"
+            run.prepare("to_stopping", Need.SIGNAL, words, stop_reason=reason, asked_at=datetime.now(UTC))
+        elif run.need is Need.WATCH and run.state is AttemptState.STOPPING:
+            _go_on(run, now)
+
+
+def _go_on(run: Run, now: float) -> None:
+    if not run.signal:  # adopted while it was being stopped
+        begin(run, now)
+    elif run.kill_clock is not None and now >= run.kill_clock:
+        run.signal, run.need, run.kill_clock = "KILL", Need.SIGNAL, now + _KILL_AGAIN_SECONDS
+
+
+def begin(run: Run, now: float) -> None:
+    """Ask for the first signal: TERM, or KILL where there is no grace."""
+    grace = 0 if run.cancel_force else run.spec["stop_grace_seconds"]
+    run.signal = "TERM" if grace else "KILL"
+    run.kill_clock = now + (grace or _KILL_AGAIN_SECONDS)
+    run.need = Need.SIGNAL
+
+
+def clocks_of(run: Run) -> list[float]:
+    """When the run next wants something that no message will tell, on the boot clock."""
+    clocks = [run.log_clock] if run.log_clock else []
+    if run.busy:
+        return clocks
+    if run.deadline_clock is not None and not run.stop_reason:
+        clocks.append(run.deadline_clock)
+    if run.need is Need.WATCH:
+        clocks += [run.look_clock, *([run.kill_clock] if run.kill_clock is not None else [])]
+    elif run.need not in {Need.COLLECT, Need.GONE}:
+        clocks.append(run.resume_clock)
+    return clocks
