@@ -1,7 +1,8 @@
 """Logs: one event a line, as JSON or for people, with secrets masked, whoever wrote it.
 
-All code logs through the standard library (`logger.info("attempt ended", extra={"attempt": 7})`);
-structlog only formats. Fields bound with `structlog.contextvars` ride along on every line.
+Our code logs through structlog (`logger.info("attempt ended", attempt=7)`), libraries through the standard
+library; both end in its one handler, so a level, a broken pipe or a test's capture is the same for both.
+Fields bound with `structlog.contextvars` ride along on every line.
 """
 
 from __future__ import annotations
@@ -119,9 +120,28 @@ def build(*, level: str, form: str, stream: str) -> dict[str, Any]:
     }
 
 
+_BEFORE: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+
 def configure(settings: dict[str, Any]) -> None:
-    """Django's LOGGING_CONFIG."""
+    """Django's LOGGING_CONFIG, and structlog's way into it."""
     logging.config.dictConfig(settings)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_BEFORE,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
 
 
 def line_formatter(form: str) -> logging.Formatter:
@@ -130,15 +150,9 @@ def line_formatter(form: str) -> logging.Formatter:
     if form == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            add_pid,
-        ],
+        foreign_pre_chain=[*_BEFORE, structlog.stdlib.ExtraAdder()],
         processors=[
+            add_pid,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,

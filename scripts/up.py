@@ -62,8 +62,15 @@ def main() -> int:
     if dev_env.ensure(ROOT):
         dev_env.announce()
     for command in (["migrate", "--verbosity", "0"], ["bootstrap"]):
-        subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=True)
-    return run_services(environment)
+        manage(command, environment)
+    code = run_services(environment)
+    manage(["bootstrap", "--still-running"], environment)
+    return code
+
+
+def manage(command: list[str], environment: dict[str, str]) -> None:
+    """Run a management command to its end; CalledProcessError if it fails."""
+    subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=True)
 
 
 def port_problem(host: str, port: str) -> str:

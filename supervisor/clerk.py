@@ -7,7 +7,6 @@ master tells it which processes there are. It keeps the process rows, and writes
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 from collections.abc import Sequence
@@ -58,7 +57,6 @@ class Clerk:
 
     def run(self) -> int:
         """Work until told to stop; one of `supervisor.exit_codes`."""
-        structlog.contextvars.bind_contextvars(pid=os.getpid())
         database.use_own_options()
         if not database.wait_for(self._tick, self._wake):
             return OK if self._stopping else TRY_LATER

@@ -97,7 +97,6 @@ class Master:
 
     def _prepare(self) -> None:
         setproctitle("tallyman: master")
-        structlog.contextvars.bind_contextvars(pid=os.getpid())
         self._signals = SignalInbox(self._wake, _SIGNALS)
         registry.executor_class("docker")  # imported here once, shared by all workers
         connections.close_all()
@@ -323,6 +322,7 @@ class Master:
     def _wait(self) -> None:
         if self._draining and not self._workers():
             self._stopping = True
+        if self._stopping:
             return
         starts = [self._policy(key).start_clock for key in (*self.wanted, CLERK) if key not in self.children]
         soonest = min(

@@ -53,8 +53,7 @@ class RestartPolicy:
         else:
             self.failures += 1
             share = 0.5 + (random.random() if jitter is None else jitter)
-            wait = 0.0 if self.failures == 1 else _FIRST_SECONDS * 2 ** (self.failures - 2)
-            self.start_clock = now + min(_CAP_SECONDS, wait) * share
+            self.start_clock = now + _wait_after(self.failures) * share
 
     def may_start(self, *, key: str, now: float) -> bool:
         """Whether the child may be started now; a parked one only once its row has changed."""
@@ -66,6 +65,12 @@ class RestartPolicy:
     def reset(self) -> None:
         """A person says: try again now."""
         self.failures, self.start_clock, self.parked_key = 0, 0.0, ""
+
+
+def _wait_after(failures: int) -> float:
+    # The number of doublings is bounded too: after a day of failures the power would overflow.
+    doublings = min(failures - 2, 10)
+    return 0.0 if failures == 1 else min(_CAP_SECONDS, _FIRST_SECONDS * 2**doublings)
 
 
 def _words(exit_code: int) -> str:

@@ -24,6 +24,7 @@ from supervisor.worker.loop import WorkerLoop
 logger = structlog.get_logger(__name__)
 
 POKE, MORE, LESS, DRAIN = b"p", b"+", b"-", b"d"
+_SHARE_TO_DETACH = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,6 @@ class WorkerProcess:
 
     def run(self) -> int:
         """Work until told to stop or until there is nothing to do here; one of `supervisor.exit_codes`."""
-        structlog.contextvars.bind_contextvars(pid=os.getpid())
         database.use_own_options()
         if not database.wait_for(self.tick, self._wake):
             return TRY_LATER
@@ -61,7 +61,8 @@ class WorkerProcess:
         self._pipes.tell(b"R")
         loop.run()
         if not self._quit:
-            loop.detach(self._options.shutdown_timeout_seconds)
+            # The master kills what is left at the timeout itself; the lease is to be given back before.
+            loop.detach(self._options.shutdown_timeout_seconds * _SHARE_TO_DETACH)
         return CONFIGURATION if worker.is_parked else TRY_LATER if worker.is_displaced else OK
 
     def tick(self) -> bool:

@@ -40,6 +40,7 @@ logger = structlog.get_logger(__name__)
 _TAKE_AGAIN_SECONDS = 1.0
 _OLDEST_FIRST_EVERY = 8
 _LOOK_AGAIN_SECONDS = 0.5
+_ASK_FOR_ROOM_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class HostWorker:
         self._readings: list[UsageRead] = []
         self._poll_clock = self._renew_clock = self._take_clock = 0.0
         self._poked = self._claim_due = True
+        self._crowded = False
         self._claims = 0
         self._log = logger.bind(host=host.name)
 
@@ -270,9 +272,7 @@ class HostWorker:
         assert self._engine is not None
         assert run.verdict is not None
         run.state = AttemptState.ENDED
-        for read in run.pieces:
-            self._engine.pump.stored(run.attempt_id, read.held)
-        run.pieces.clear()
+        self._free(run)
         self._engine.sampler.forget(run.attempt_id)
         self._log.info(
             "attempt ended", job=str(run.job_id), attempt=run.number, outcome=str(run.verdict.outcome)
@@ -288,8 +288,14 @@ class HostWorker:
     def _forget(self, run: Run) -> None:
         self.runs.pop(run.attempt_id, None)
         if self._engine:
+            self._free(run)
             self._engine.pump.drop(run.attempt_id)
             self._engine.sampler.forget(run.attempt_id)
+
+    def _free(self, run: Run) -> None:
+        assert self._engine is not None
+        while run.pieces:
+            self._engine.pump.stored(run.attempt_id, run.pieces.popleft().held)
 
     # ── what people want ──────────────────────────────────────────────────────────────────────────────
 
@@ -309,9 +315,10 @@ class HostWorker:
         assert self.lease is not None
         if not self._claim_due or not self._may_claim():
             return
-        self._claim_due = False
         room = self.slots - self.held_slots
         spare = self._spare_room()
+        # Room of the whole process that other hosts' jobs hold comes back without a word: ask again.
+        self._claim_due = self._crowded = spare is not None and spare <= 0 < room
         room = room if spare is None else min(room, spare)
         if room <= 0:
             return
@@ -347,6 +354,7 @@ class HostWorker:
             self._wake.wait(0.05)
             self._take_messages(boot_clock())
             self._write(boot_clock())
+        self.lease.trusted_until = 0.0  # what still waits for a thread must not be done any more
         engine.stop(max(0.2, until_clock - boot_clock()))
         self._take_messages(boot_clock())
         self._write(boot_clock())
@@ -357,11 +365,14 @@ class HostWorker:
     def _patience(self, now: float) -> float:
         if self.lease is None:
             return _TAKE_AGAIN_SECONDS
-        if self._poked or (self._claim_due and self._may_claim()):
+        if self._poked or (self._claim_due and self._may_claim() and not self._crowded):
             return 0.0
         clocks = [self._poll_clock, self._renew_clock, self._keeper.next_clock]
+        if self._crowded:
+            clocks.append(now + _ASK_FOR_ROOM_SECONDS)
         for run in self.runs.values():
             if run.move or run.need is Need.END:
                 return 0.0
-            clocks += stopping.clocks_of(run)
+            if self._keeper.may_touch:  # else nothing can be done for it, however late it is
+                clocks += stopping.clocks_of(run)
         return max(0.0, min(clocks) - now)

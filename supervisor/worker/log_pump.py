@@ -17,7 +17,7 @@ from uuid import UUID
 
 import structlog
 
-from hosts.errors import EngineError
+from hosts.errors import ContainerExecutionError, EngineError
 from hosts.executors.contract import LogSource
 from jobs.logs import Piece
 from supervisor.worker.inbox import Inbox, Wake
@@ -45,10 +45,14 @@ class PieceRead:
 
 @dataclass(frozen=True, slots=True)
 class LogEnded:
-    """A source came to its end (`error` empty) or broke; all its pieces were sent before."""
+    """A source came to its end (`error` empty) or broke; all its pieces were sent before.
+
+    `is_gone`: the engine says that there is no such log, and there is no use in asking again.
+    """
 
     run_id: UUID
     error: str = ""
+    is_gone: bool = False
 
 
 @dataclass(slots=True)
@@ -147,8 +151,13 @@ class LogPump:
                 elif verb == "drop" and stream:
                     self._end(stream, "")
                 elif verb == "stored":
-                    self._held[run_id] = self._held.get(run_id, 0) - int(argument or 0)  # type: ignore[arg-type]
-                    self._resume_reading()
+                    self._free(run_id, int(argument or 0))  # type: ignore[arg-type]
+
+    def _free(self, run_id: UUID, size: int) -> None:
+        left = self._held.pop(run_id, 0) - size
+        if left > 0:
+            self._held[run_id] = left
+        self._resume_reading()
 
     def _add(self, run_id: UUID, source: LogSource) -> None:
         if run_id in self._streams:
@@ -183,7 +192,11 @@ class LogPump:
         try:
             data = stream.source.read(CHUNK_BYTES)
         except EngineError as exc:
-            self._end(stream, str(exc))
+            self._end(stream, str(exc), is_gone=isinstance(exc, ContainerExecutionError))
+            return 0
+        except Exception as exc:  # one broken source must not end the reading of all the others
+            logger.exception("log source crashed", attempt=str(stream.run_id))
+            self._end(stream, f"{type(exc).__name__}: {exc}")
             return 0
         if data is None:
             self._end(stream, "")
@@ -209,9 +222,9 @@ class LogPump:
         self._held[stream.run_id] = self._held.get(stream.run_id, 0) + len(data)
         self._inbox.put(PieceRead(stream.run_id, Piece.of(data), len(data)))
 
-    def _end(self, stream: _Stream, error: str) -> None:
+    def _end(self, stream: _Stream, error: str, *, is_gone: bool = False) -> None:
         self._unregister(stream)
         del self._streams[stream.run_id]
         stream.source.close()
         self._flush(stream)
-        self._inbox.put(LogEnded(stream.run_id, error))
+        self._inbox.put(LogEnded(stream.run_id, error, is_gone))

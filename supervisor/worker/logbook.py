@@ -72,8 +72,7 @@ class Logbook:
             self._engine.pump.follow(run.attempt_id, source)  # type: ignore[arg-type]
             return
         if isinstance(done.error, ContainerExecutionError) and run.log is LogStage.LAST_OPENING:
-            run.logs_note = f"The engine has no log to read: {done.error}"[:200]
-            run.log = LogStage.DONE
+            _give_up(run, str(done.error))
             return
         run.log, run.log_clock = LogStage.ENDED, now + _OPEN_AGAIN_SECONDS
 
@@ -90,9 +89,17 @@ class Logbook:
         if run.log is LogStage.LAST and not message.error:
             run.log, run.log_clock = LogStage.DONE, 0.0
             return
+        if run.log is LogStage.LAST and message.is_gone:
+            _give_up(run, message.error)
+            return
         if message.error:
             logger.debug("log source broke", attempt=str(run.attempt_id), reason=message.error)
         run.log = LogStage.ENDED
         running = run.state is not AttemptState.EXITED
         run.log_clock = now + _OPEN_AGAIN_SECONDS if message.error or running else 0.0
         run.look_clock = now
+
+
+def _give_up(run: Run, reason: str) -> None:
+    run.logs_note = f"The engine has no log to read: {reason}"[:200]
+    run.log, run.log_clock = LogStage.DONE, 0.0

@@ -40,11 +40,14 @@ class WorkerLoop:
 
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
         """Work until the control says stop, `until` says so, or every worker is over."""
-        while self._control.tick() and not until():
-            self._wake.wait(self._turn())
+        while self._control.tick():
+            patience = self._turn()
+            if until():
+                return
+            self._wake.wait(patience)
             for worker in [worker for worker in self.workers if worker.over]:
                 logger.info("worker is over", host=worker.host.name, reason=worker.over)
-                worker.detach(boot_clock() + 2.0)
+                self._give_back(worker, boot_clock() + 2.0)
                 self.workers.remove(worker)
                 if not self.workers:
                     return
@@ -77,9 +80,12 @@ class WorkerLoop:
         """Give every host back, within the time; what the database does not take is found again later."""
         until = boot_clock() + timeout_seconds
         for worker in self.workers:
-            try:
-                worker.detach(until)
-            except (DatabaseError, InterfaceError) as exc:
-                logger.warning(
-                    "host not released; its lease will run out", host=worker.host.name, reason=str(exc)
-                )
+            self._give_back(worker, until)
+
+    def _give_back(self, worker: HostWorker, until: float) -> None:
+        try:
+            worker.detach(until)
+        except (DatabaseError, InterfaceError) as exc:
+            logger.warning(
+                "host not released; its lease will run out", host=worker.host.name, reason=str(exc)
+            )

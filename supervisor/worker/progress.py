@@ -28,6 +28,7 @@ from supervisor.worker.steps import StepDone
 _FIRST_LOOK_SECONDS = 0.15
 _LOST_AFTER = 2
 _ABSENT_WAIT_SECONDS = 2.0
+_MOST_PULLS = 3
 
 
 def apply(run: Run, done: StepDone, *, installation: UUID, now: float) -> None:
@@ -56,6 +57,8 @@ def _done(run: Run, done: StepDone, now: float) -> None:
             run.need, run.look_clock = Need.WATCH, now + _FIRST_LOOK_SECONDS
         case "DISCARD":
             run.need = Need.ENSURE if done.result else Need.OBSERVE
+            # Deleted, and never started: whatever start was sent to it has nothing left to start.
+            run.start_sent = run.start_sent and not done.result
         case "PULL" | "CLEAR":
             run.need = Need.ENSURE
         case "REMOVE":
@@ -65,9 +68,7 @@ def _done(run: Run, done: StepDone, now: float) -> None:
 def _failed(run: Run, done: StepDone, now: float) -> None:
     error = done.error
     if isinstance(error, ImageMissing) and done.step == "ENSURE":
-        run.prepare("to_pulling", Need.PULL, f"image {run.spec['docker_image']}")
-        if run.state is not AttemptState.CLAIMED:  # it was pulled, and removed again: nothing new to write
-            run.move, run.need = None, Need.PULL
+        _image_missing(run, error, now)
     elif isinstance(error, ContainerExecutionError) and done.step in {"ENSURE", "PULL", "START"}:
         reject(run, error)
     else:
@@ -77,6 +78,18 @@ def _failed(run: Run, done: StepDone, now: float) -> None:
         elif done.step == "PULL":
             # The wait before another pull is the infra budget's: the slot is not held meanwhile.
             run.trouble = GIVE_UP_AFTER
+
+
+def _image_missing(run: Run, error: ImageMissing, now: float) -> None:
+    if run.pulls >= _MOST_PULLS:
+        # The engine pulls it and has it not: a reference it reads in two ways, or somebody who prunes.
+        run.note_trouble(f"The image was pulled {run.pulls} times, and still: {error}", now)
+        run.trouble = GIVE_UP_AFTER
+        return
+    run.pulls += 1
+    run.prepare("to_pulling", Need.PULL, f"image {run.spec['docker_image']}")
+    if run.state is not AttemptState.CLAIMED:  # it was pulled, and removed again: nothing new to write
+        run.move, run.need = None, Need.PULL
 
 
 def reject(run: Run, error: ContainerExecutionError) -> None:
@@ -117,6 +130,7 @@ def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
             run.prepare(
                 "fence", Need.DISCARD, "found unstarted", **(_columns(run, seen) | {"container_id": ""})
             )
+            run.described = False  # the one that is made instead is another one
 
 
 def _adopt(run: Run, seen: Observation, now: float) -> None:
@@ -128,7 +142,8 @@ def _adopt(run: Run, seen: Observation, now: float) -> None:
         run.look_clock = now
         run.prepare("to_running", Need.WATCH, "adopted", **_running_columns(run))
         return
-    run.need = Need.WATCH
+    if run.need is not Need.SIGNAL:  # asked for while this look was under way: still to be sent
+        run.need = Need.WATCH
     if first_sight:
         run.prepare("describe", Need.WATCH, **_columns(run, seen))
 

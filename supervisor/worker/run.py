@@ -87,6 +87,7 @@ class Run:
     last_trouble: str = ""
     absent: int = 0
     start_sent: bool = False
+    pulls: int = 0
     move: Move | None = None
     view: JobView | None = None
     cancel_wanted: bool = False

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from config.logging import MASK, CurrentStream, LeaveOutGoodProbes, build, line_formatter, mask
 
@@ -101,3 +102,11 @@ def test_logs_go_where_stdout_is_at_that_moment(capsys):
 def test_every_logger_writes_through_the_root():
     settings = build(level="INFO", form="json", stream="stdout")
     assert all(not one["handlers"] and one["propagate"] for one in settings["loggers"].values())
+
+
+def test_our_own_events_and_a_librarys_lines_have_the_same_form(logger, capsys):
+    structlog.get_logger("tests.config.logging").warning("attempt ended", attempt=7, token="hunter2")
+    [line] = capsys.readouterr().out.splitlines()
+    event = json.loads(line)
+    assert (event["event"], event["attempt"], event["token"]) == ("attempt ended", 7, MASK)
+    assert {"timestamp", "pid", "level", "logger"} <= event.keys()

@@ -1,0 +1,10 @@
+"""Every model in Django's admin. Pages call operations and own no rule; history is read-only."""
+
+from django.contrib import admin
+
+from admin_ui.admin import history, hosts, jobs, processes, templates
+
+__all__ = ["history", "hosts", "jobs", "processes", "templates"]
+
+admin.site.site_header = admin.site.site_title = "Tallyman"
+admin.site.index_title = "Jobs, and where they run"

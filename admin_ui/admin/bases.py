@@ -1,0 +1,61 @@
+"""Admin classes that ours start from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db import models
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin
+    TabularInline = admin.TabularInline
+    StackedInline = admin.StackedInline
+else:
+    # At run time these classes take no type arguments.
+
+    class _Generic:
+        def __class_getitem__(cls, _item: object) -> type:
+            return cls
+
+    class ModelAdmin(_Generic, admin.ModelAdmin):
+        """A ModelAdmin that takes type arguments."""
+
+    class TabularInline(_Generic, admin.TabularInline):
+        """An inline that takes type arguments."""
+
+    class StackedInline(_Generic, admin.StackedInline):
+        """An inline that takes type arguments."""
+
+
+class ReadOnly:
+    """Rows that programs write: people look at them."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class NewestRows(BaseInlineFormSet):  # type: ignore[type-arg]  # no generic at run time
+    """At most `limit` rows of an inline, in the order of the model."""
+
+    limit = 50
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        if not hasattr(self, "_newest"):
+            self._newest = super().get_queryset()[: self.limit]
+        return self._newest
+
+
+class Badges:
+    """The style sheet of `admin_ui.admin.columns.badge`."""
+
+    class Media:
+        css = {"all": ["admin_ui/badges.css"]}

@@ -1,0 +1,198 @@
+"""Hosts: what people want of them, and what was last seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db import models
+from django.http import HttpRequest
+from django.utils import timezone
+
+from admin_ui import presenters
+from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, TabularInline
+from admin_ui.admin.columns import NOTHING, badge
+from admin_ui.load import with_running_count
+from hosts import operations, wakeups
+from hosts.models import DockerHost, HostLease, HostRequest, HostSample, Installation
+from hosts.operations import HostRefused
+from jobs import host_removal
+
+_NOBODY_AFTER = timedelta(seconds=10)
+
+
+def answer_to(request: HostRequest) -> str:
+    """What became of a request, for people."""
+    now = timezone.now()
+    if request.done_at:
+        return f"{'' if request.ok else 'failed: '}{request.result}"
+    if request.expires_at < now:
+        return "nobody answered in time"
+    if request.taken_at is None and now - request.at > _NOBODY_AFTER:
+        return "no worker holds this host"
+    return "waiting for the worker"
+
+
+class RecentRequests(NewestRows):
+    limit = 10
+
+
+class RequestInline(ReadOnly, TabularInline[HostRequest, DockerHost]):
+    model = HostRequest
+    formset = RecentRequests
+    fields = ("verb", "by", "at", "ok", "answer")
+    readonly_fields = ("at", "answer")
+    verbose_name_plural = "recent requests"
+    extra = 0
+
+    @admin.display
+    def answer(self, request: HostRequest) -> str:
+        return answer_to(request)
+
+
+@admin.register(DockerHost)
+class HostAdmin(Badges, ModelAdmin[DockerHost]):
+    list_display = (
+        "name",
+        "executor_type",
+        "state_badge",
+        "availability_badge",
+        "is_active",
+        "running",
+        "weight",
+        "base_url",
+    )
+    list_filter = ("state", "availability", "is_active", "executor_type")
+    search_fields = ("name", "connection_string")
+    show_full_result_count = False
+    inlines = (RequestInline,)
+    actions = ("test_connection", "cordon", "drain", "activate", "remove")
+    readonly_fields = (
+        "state_badge",
+        "state_since_at",
+        "state_reason",
+        "seen_at",
+        "engine_version",
+        "engine_cpus",
+        "memory",
+        "engine_id",
+        "archived_at",
+    )
+    fieldsets = (
+        (None, {"fields": ("name", "executor_type", "connection_string", "executor_config")}),
+        ("Wanted", {"fields": ("weight", "max_concurrent_jobs", "is_active", "availability")}),
+        ("Seen", {"fields": readonly_fields}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[DockerHost]:
+        return with_running_count(super().get_queryset(request))
+
+    def has_delete_permission(self, request: HttpRequest, obj: DockerHost | None = None) -> bool:
+        # Its jobs and their history need it; the action `remove` deletes one that never had any.
+        return False
+
+    def save_model(self, request: HttpRequest, obj: DockerHost, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        wakeups.notify(obj.pk if change else None)
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, host: DockerHost) -> str:
+        return badge(host.state, host.get_state_display())
+
+    @admin.display(description="wanted", ordering="availability")
+    def availability_badge(self, host: DockerHost) -> str:
+        return badge(host.availability, host.availability) if not host.archived_at else "removed"
+
+    @admin.display(description="running jobs")
+    def running(self, host: DockerHost) -> str:
+        return f"{host.running_count} / {host.max_concurrent_jobs}"  # type: ignore[attr-defined]  # annotated
+
+    @admin.display(description="memory")
+    def memory(self, host: DockerHost) -> str:
+        return presenters.size(host.engine_memory_bytes) or NOTHING
+
+    @admin.action(description="Test the connection", permissions=["change"])
+    def test_connection(self, request: HttpRequest, hosts: models.QuerySet[DockerHost]) -> None:
+        for host in hosts:
+            operations.request_test(host.pk, by=request.user.get_username())
+        names = ", ".join(host.name for host in hosts)
+        text = f"Asked for a test of {names}. The answer appears on the page of the host."
+        self.message_user(request, text)
+
+    @admin.action(description="Cordon: no new jobs", permissions=["change"])
+    def cordon(self, request: HttpRequest, hosts: models.QuerySet[DockerHost]) -> None:
+        self._each(request, hosts, operations.cordon, "cordoned")
+
+    @admin.action(description="Drain: no new jobs, wait for the running ones", permissions=["change"])
+    def drain(self, request: HttpRequest, hosts: models.QuerySet[DockerHost]) -> None:
+        self._each(request, hosts, operations.drain, "draining")
+
+    @admin.action(description="Activate: take jobs again", permissions=["change"])
+    def activate(self, request: HttpRequest, hosts: models.QuerySet[DockerHost]) -> None:
+        self._each(request, hosts, operations.activate, "active")
+
+    @admin.action(description="Remove: archive, or delete one that never had a job", permissions=["change"])
+    def remove(self, request: HttpRequest, hosts: models.QuerySet[DockerHost]) -> None:
+        self._each(request, hosts, host_removal.remove, "removed")
+
+    def _each(
+        self,
+        request: HttpRequest,
+        hosts: models.QuerySet[DockerHost],
+        operation: Callable[[UUID], object],
+        result: str,
+    ) -> None:
+        done, refused = [], []
+        for host in hosts:
+            try:
+                operation(host.pk)
+                done.append(host.name)
+            except HostRefused as exc:
+                refused.append(f"{host.name}: {exc}")
+        level = messages.WARNING if refused else messages.SUCCESS
+        parts = [f"{', '.join(done)}: {result}."] if done else []
+        self.message_user(request, " ".join([*parts, *refused]), level)
+
+
+@admin.register(HostLease)
+class LeaseAdmin(ReadOnly, ModelAdmin[HostLease]):
+    list_display = ("host", "epoch", "owner", "machine", "pid", "acquired_at", "expires_at", "released_at")
+    list_select_related = ("host",)
+    show_full_result_count = False
+
+
+@admin.register(HostRequest)
+class RequestAdmin(ReadOnly, ModelAdmin[HostRequest]):
+    list_display = ("host", "verb", "by", "at", "ok", "answer")
+    list_select_related = ("host",)
+    list_filter = ("verb", "ok")
+    show_full_result_count = False
+    readonly_fields = ("at", "answer")
+
+    @admin.display
+    def answer(self, request: HostRequest) -> str:
+        return answer_to(request)
+
+
+@admin.register(HostSample)
+class SampleAdmin(ReadOnly, ModelAdmin[HostSample]):
+    list_display = (
+        "host",
+        "at",
+        "jobs_running",
+        "slots",
+        "containers_running",
+        "cpu_percent",
+        "memory_used_bytes",
+    )
+    list_select_related = ("host",)
+    show_full_result_count = False
+
+
+@admin.register(Installation)
+class InstallationAdmin(ReadOnly, ModelAdmin[Installation]):
+    list_display = ("id", "database_identity", "created_at")
+    show_full_result_count = False

@@ -1,0 +1,229 @@
+"""Jobs: submitted and acted upon here, never edited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db import models
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from admin_ui import presenters
+from admin_ui.admin import history
+from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, StackedInline, TabularInline
+from admin_ui.admin.columns import NOTHING, badge, job_link, log_link, short
+from admin_ui.admin.job_actions import JobActions
+from admin_ui.admin.log_view import log_view
+from jobs import operations
+from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent
+from jobs.operations import Refused
+from jobs.states import ENDED_STATUSES
+
+
+class AttemptInline(ReadOnly, TabularInline[Attempt, ContainerJob]):
+    model = Attempt
+    formset = NewestRows
+    fields = ("number", "host_name", "how", "exit_code", "started_at", "ended_at", "container", "why", "log")
+    readonly_fields = ("how", "container", "why", "log")
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Attempt]:
+        return super().get_queryset(request).defer("spec")
+
+    @admin.display(description="state")
+    def how(self, attempt: Attempt) -> str:
+        return history.state_badge(attempt)
+
+    @admin.display
+    def container(self, attempt: Attempt) -> str:
+        return short(attempt.container_id)
+
+    @admin.display
+    def why(self, attempt: Attempt) -> str:
+        return f"{attempt.failure_message} {attempt.failure_hint}".strip() or NOTHING
+
+    @admin.display
+    def log(self, attempt: Attempt) -> str:
+        return log_link(attempt.job_id, attempt.number, "log")
+
+
+class EventInline(ReadOnly, TabularInline[JobEvent, ContainerJob]):
+    model = JobEvent
+    formset = NewestRows
+    fields = ("at", "attempt_number", "kind", "message", "who")
+    ordering = ("-at", "-id")
+    verbose_name_plural = "timeline, newest first"
+
+
+class ExecutionInline(ReadOnly, StackedInline[ContainerExecution, ContainerJob]):
+    model = ContainerExecution
+    verbose_name_plural = "what it wrote and used"
+    fields = (
+        "attempt_number",
+        "stdout",
+        "stderr",
+        "docker_log",
+        "peak_memory_bytes",
+        "average_memory_bytes",
+        "cpu_seconds",
+        "network_rx_bytes",
+        "network_tx_bytes",
+        "block_read_bytes",
+        "block_write_bytes",
+        "peak_pids",
+    )
+
+
+@admin.register(ContainerJob)
+class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
+    list_display = (
+        "__str__",
+        "status_badge",
+        "template",
+        "host",
+        "exit_code",
+        "attempt_count",
+        "created_at",
+        "took",
+        "log",
+    )
+    list_filter = ("status", "docker_host")
+    list_select_related = ("template",)
+    search_fields = ("name", "template__name")
+    show_full_result_count = False
+    autocomplete_fields = ("template", "docker_host")
+    inlines = (AttemptInline, ExecutionInline, EventInline)
+    actions = ("start", "stop", "restart", "cancel", "retry")
+    fields_to_add = (
+        "template",
+        "docker_host",
+        "name",
+        "override_image",
+        "override_command",
+        "override_environment",
+        "priority",
+    )
+    fieldsets_to_view = (
+        (None, {"fields": ("id", "name", "template", "status_badge", "why", "pending_reason", "log")}),
+        (
+            "Where and when",
+            {"fields": ("host", "docker_host", "created_at", "started_at", "completed_at", "took")},
+        ),
+        ("What", {"fields": ("override_image", "override_command", "environment", "priority")}),
+        (
+            "History",
+            {"fields": ("exit_code", "attempt_count", "executor_metadata", "restart_of", "created_by")},
+        ),
+    )
+    readonly_fields = ("id", "status_badge", "why", "log", "host", "took", "environment", "restart_of")
+
+    # --- What is shown ---
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[ContainerJob]:
+        newest = Attempt.objects.filter(job=models.OuterRef("pk"), number=models.OuterRef("attempt_count"))
+        host = Coalesce(models.Subquery(newest.values("host_name")[:1]), "docker_host__name")
+        return super().get_queryset(request).defer("secret_environment").annotate(host_now=host)
+
+    def get_fieldsets(self, request: HttpRequest, obj: ContainerJob | None = None) -> Any:
+        return [(None, {"fields": self.fields_to_add})] if obj is None else self.fieldsets_to_view
+
+    def get_inlines(self, request: HttpRequest, obj: ContainerJob | None) -> Any:
+        return self.inlines if obj else ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[ContainerJob], search_term: str
+    ) -> tuple[models.QuerySet[ContainerJob], bool]:
+        try:
+            return queryset.filter(pk=UUID(search_term.strip())), False
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+
+    @admin.display(description="status", ordering="status")
+    def status_badge(self, job: ContainerJob) -> str:
+        return badge(job.status, job.get_status_display())
+
+    @admin.display(description="host")
+    def host(self, job: ContainerJob) -> str:
+        return job.host_now or "any"  # type: ignore[attr-defined]  # annotated
+
+    @admin.display
+    def took(self, job: ContainerJob) -> str:
+        seconds = presenters.duration_seconds(job.started_at, job.completed_at, timezone.now())
+        return presenters.duration(seconds) or NOTHING
+
+    @admin.display
+    def log(self, job: ContainerJob) -> str:
+        return format_html('<a href="{}">log</a>', reverse("admin:jobs_containerjob_log", args=[job.pk]))
+
+    @admin.display(description="failure")
+    def why(self, job: ContainerJob) -> str:
+        return f"{job.failure_message} {job.failure_hint}".strip() or NOTHING
+
+    @admin.display(description="environment (values are not shown)")
+    def environment(self, job: ContainerJob) -> str:
+        return ", ".join(sorted({*job.override_environment, *job.secret_environment})) or NOTHING
+
+    @admin.display
+    def restart_of(self, job: ContainerJob) -> str:
+        return (
+            job_link(job.restarted_from_id, str(job.restarted_from_id)) if job.restarted_from_id else NOTHING
+        )
+
+    # --- What may be done ---
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer what was not archived: nothing else would ever run."""
+        usable = db_field.remote_field.model.objects.filter(archived_at=None)
+        return super().formfield_for_foreignkey(db_field, request, **{"queryset": usable, **kwargs})
+
+    def has_change_permission(self, request: HttpRequest, obj: ContainerJob | None = None) -> bool:
+        return obj is None and super().has_change_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: ContainerJob | None = None) -> bool:
+        ended = obj is None or obj.status in ENDED_STATUSES
+        return ended and super().has_delete_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: ContainerJob, form: Any, change: bool) -> None:
+        submitted = operations.submit(
+            obj.template,
+            host=obj.docker_host,
+            name=obj.name,
+            command=obj.override_command,
+            image=obj.override_image,
+            environment=obj.override_environment,
+            priority=obj.priority,
+            user=request.user,  # type: ignore[arg-type]  # the admin knows no anonymous users
+            who=request.user.get_username(),
+        )
+        obj.pk, obj._state.adding = submitted.pk, False
+
+    def get_deleted_objects(
+        self, objs: Sequence[ContainerJob] | models.QuerySet[ContainerJob], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        # Django's own asks for the right to delete each attempt and log, which nobody has.
+        blocking = [f"{job}, which has not ended" for job in objs if job.status not in ENDED_STATUSES]
+        return [str(job) for job in objs], {"jobs, with their logs and history": len(objs)}, set(), blocking
+
+    def delete_model(self, request: HttpRequest, obj: ContainerJob) -> None:
+        self._delete_each(request, [obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[ContainerJob]) -> None:
+        self._delete_each(request, list(queryset))
+
+    def _delete_each(self, request: HttpRequest, jobs: Sequence[ContainerJob]) -> None:
+        for job in jobs:
+            try:
+                operations.delete(job.pk)
+            except Refused as exc:
+                self.message_user(request, str(exc), messages.ERROR)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(partial(log_view, self))
+        return [path("<uuid:job_id>/log/", view, name="jobs_containerjob_log"), *super().get_urls()]

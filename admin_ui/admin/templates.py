@@ -1,0 +1,60 @@
+"""What can be run: templates with their variables and networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from admin_ui.admin.bases import ModelAdmin, TabularInline
+from admin_ui.admin.secrets import VariableFields, VariableForm
+from jobs.models import ContainerTemplate, EnvironmentVariable, NetworkAssignment
+
+
+class VariableInline(VariableFields, TabularInline[EnvironmentVariable, ContainerTemplate]):
+    model = EnvironmentVariable
+    form = VariableForm
+    extra = 0
+
+
+class NetworkInline(TabularInline[NetworkAssignment, ContainerTemplate]):
+    model = NetworkAssignment
+    extra = 0
+
+
+@admin.register(ContainerTemplate)
+class TemplateAdmin(ModelAdmin[ContainerTemplate]):
+    list_display = ("name", "docker_image", "memory_limit", "cpu_limit", "timeout_seconds", "updated_at")
+    search_fields = ("name", "docker_image", "description")
+    show_full_result_count = False
+    inlines = (VariableInline, NetworkInline)
+    fieldsets = (
+        (None, {"fields": ("name", "description")}),
+        ("Container", {"fields": ("docker_image", "command", "working_directory")}),
+        ("Limits", {"fields": ("memory_limit", "cpu_limit", "timeout_seconds", "stop_grace_seconds")}),
+        ("Retries", {"fields": ("max_attempts", "retry_on")}),
+    )
+
+
+class _OfTemplate(ModelAdmin[Any]):
+    list_select_related = ("template",)
+    show_full_result_count = False
+    autocomplete_fields = ("template",)
+
+
+@admin.register(EnvironmentVariable)
+class VariableAdmin(VariableFields, _OfTemplate):
+    form = VariableForm
+    list_display = ("key", "template", "is_secret")
+    list_filter = ("is_secret",)
+    search_fields = ("key", "template__name")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("template", *super().get_fields(request, obj))
+
+
+@admin.register(NetworkAssignment)
+class NetworkAdmin(_OfTemplate):
+    list_display = ("network_name", "template")
+    search_fields = ("network_name", "template__name")

@@ -1,0 +1,116 @@
+"""The first rows of an installation that somebody wants to try: a user, a host, a template, a job."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from admin_ui.cli.hosts import check
+from hosts import installation
+from hosts.errors import ConfigurationError, EngineError
+from hosts.models import DockerHost
+from jobs import operations
+from jobs.models import Attempt, ContainerTemplate
+
+ADMIN, HOST, TEMPLATE = "admin", "local", "hello"
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+_ANSWER_WITHIN_SECONDS = 2
+_HELLO = """\
+sh -c 'echo "Hello from $(hostname)."; echo "This line went to stderr." >&2; \
+echo "Job $TALLYMAN_JOB_ID, attempt $TALLYMAN_ATTEMPT."; echo "Done."'"""
+
+
+def everything() -> Iterator[str]:
+    """Make what is missing; a line about each thing. What exists stays as it is."""
+    yield from _superuser()
+    yield from _host()
+    yield from _hello()
+
+
+def still_running() -> Iterator[str]:
+    """A line about each job that goes on without a supervisor: what it is, and how to end it."""
+    for attempt in Attempt.objects.open().exclude(started_at=None).select_related("job", "host"):
+        job = attempt.job
+        pid = job.executor_metadata.get("pid")
+        by_hand = f"kill {pid}" if pid else f"docker stop {attempt.container_id[:12]}"
+        yield (
+            f"Still running: job {job.pk} ({job}) on host {attempt.host_name}; the next supervisor goes on "
+            f"with it. To end it then: `manage.py manage_container_job cancel {job.pk}`; now: `{by_hand}`"
+        )
+
+
+def _superuser() -> Iterator[str]:
+    users = get_user_model()._default_manager
+    if users.filter(is_superuser=True).exists():
+        return
+    if users.filter(**{users.model.USERNAME_FIELD: ADMIN}).exists():
+        yield f"The user {ADMIN} is no superuser, and nobody else is. Make one: manage.py createsuperuser"
+        return
+    password = secrets.token_urlsafe(12)
+    users.create_superuser(ADMIN, password=password)
+    yield f"User: {ADMIN}   Password: {password}   (shown only this once)"
+
+
+def _host() -> Iterator[str]:
+    if DockerHost.objects.exists():
+        return
+    docker = _docker_host()
+    try:
+        docker.clean()
+        facts = check(docker.view(installation.current().id), _ANSWER_WITHIN_SECONDS)
+    except ValidationError as exc:
+        yield from _process_host(docker.base_url, " ".join(exc.messages))
+        return
+    except (EngineError, ConfigurationError) as exc:
+        yield from _process_host(docker.base_url, str(exc).removeprefix(f"{HOST}: "))
+        return
+    docker.save(force_insert=True)
+    yield f"Host: {HOST}, the Docker engine at {docker.base_url} (version {facts.version})"
+
+
+def _docker_host() -> DockerHost:
+    url = os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
+    return DockerHost(name=HOST, connection_string=url, executor_config=_tls(url))
+
+
+def _tls(url: str) -> dict[str, Any]:
+    """What Docker's own variables say of TLS, under our names."""
+    folder = os.environ.get("DOCKER_CERT_PATH", "")
+    if not url.startswith("tcp:") or not folder or not os.environ.get("DOCKER_TLS_VERIFY"):
+        return {}
+    files = {"tls_ca_cert": "ca.pem", "tls_client_cert": "cert.pem", "tls_client_key": "key.pem"}
+    return {"tls_verify": True, **{key: os.path.join(folder, name) for key, name in files.items()}}
+
+
+def _process_host(docker_url: str, reason: str) -> Iterator[str]:
+    yield f"No Docker engine answers at {docker_url}: {reason}"
+    if not settings.TALLYMAN_ALLOW_PROCESS_EXECUTOR:
+        yield "Host: none. Add one: manage.py manage_docker_host add NAME --url URL"
+        return
+    DockerHost.objects.create(name=HOST, executor_type="process")
+    yield f"Host: {HOST}, which runs jobs as plain processes of this machine, without containers"
+
+
+def _hello() -> Iterator[str]:
+    with transaction.atomic():
+        template, made = ContainerTemplate.objects.get_or_create(
+            name=TEMPLATE,
+            defaults={
+                "description": "A first job: prints a few lines, one of them to stderr.",
+                "docker_image": "busybox:latest",
+                "command": _HELLO,
+                "timeout_seconds": 60,
+            },
+        )
+        if made:
+            yield f"Template: {TEMPLATE}"
+        if not template.jobs.exists() and template.archived_at is None:
+            job = operations.submit(template, name="The first job", who="bootstrap")
+            yield f"Job: {job.pk}, which says hello"

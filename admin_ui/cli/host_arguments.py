@@ -1,0 +1,80 @@
+"""The arguments of manage_docker_host."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from admin_ui.cli import command, hosts
+from admin_ui.cli.command import Action, Parser
+from admin_ui.cli.exits import IN_HELP
+from hosts.executors.registry import EXECUTORS
+
+_OF_ONE_HOST: tuple[tuple[str, Action, str], ...] = (
+    ("test", hosts.test, "ask the engine, from here, whether it answers"),
+    ("cordon", hosts.cordon, "give a host no new jobs; the running ones go on"),
+    ("drain", hosts.drain, "give a host no new jobs, and wait for the running ones to end"),
+    ("activate", hosts.activate, "let a host take jobs again"),
+    ("remove", hosts.remove, "take a host out of use; its jobs and their logs stay"),
+)
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Give the command all its subcommands."""
+    subcommands = parser.add_subparsers(
+        title="subcommands", metavar="SUBCOMMAND", required=True, parser_class=Parser
+    )
+    _add_add(subcommands)
+    _add_list(subcommands)
+    for name, action, text in _OF_ONE_HOST:
+        _name(_add(subcommands, name, action, text))
+    _add_declare_lost(subcommands)
+
+
+def _add(subcommands: Any, name: str, action: Action, text: str) -> Parser:
+    parser: Parser = subcommands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=IN_HELP
+    )
+    parser.set_defaults(run=action)
+    return parser
+
+
+def _name(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", type=command.text, help="the host's name")
+
+
+def _add_add(subcommands: Any) -> None:
+    parser = _add(subcommands, "add", hosts.add, "register an engine under a name")
+    _name(parser)
+    parser.add_argument(
+        "--url",
+        type=command.text,
+        help="where the engine is: unix:///var/run/docker.sock, tcp://docker.example.com:2376; "
+        "not needed for the process executor",
+    )
+    parser.add_argument(
+        "--executor", choices=sorted(EXECUTORS), default="docker", help="the kind of engine (default: docker)"
+    )
+    parser.add_argument(
+        "--weight", type=command.positive, help="jobs without a host go to the heaviest (default: 100)"
+    )
+    parser.add_argument(
+        "--max-jobs", type=command.positive, help="how many jobs it runs at once (default: 10)"
+    )
+    parser.add_argument(
+        "--config",
+        type=command.json_object,
+        help='further settings as JSON, such as {"tls_verify": true, "tls_ca_cert": "/etc/docker/ca.pem"}',
+    )
+
+
+def _add_list(subcommands: Any) -> None:
+    parser = _add(subcommands, "list", hosts.list_hosts, "list the hosts, and what was last seen of them")
+    parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, on stdout")
+
+
+def _add_declare_lost(subcommands: Any) -> None:
+    text = "give up a host that will never answer again: its open jobs end as lost"
+    parser = _add(subcommands, "declare-lost", hosts.declare_lost, text)
+    _name(parser)
+    parser.add_argument("--yes-i-mean", metavar="NAME", help="the name once more, instead of being asked")
