@@ -27,7 +27,7 @@ _MINUTE = {
 }
 _LATER = {
     "postgresql": "clock_timestamp() + make_interval(secs => {0})",
-    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+' || {0} || ' seconds')",
+    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', {0} || ' seconds')",
 }
 
 

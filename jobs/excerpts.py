@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
+
+from django.db.models import Q
 
 from hosts.executors import frames
 from jobs.models import LogChunk
 
 HEAD_BYTES = 32 * 1024
 TAIL_BYTES = 32 * 1024
+# How much of each end of a stored log is read for it: this many frames' bytes, in no more chunks than that.
+_ENOUGH_BYTES = 256 * 1024
+_MOST_CHUNKS = 200
 
 
 class Excerpt:
@@ -18,12 +23,19 @@ class Excerpt:
 
     def __init__(self) -> None:
         self._head, self._tail = bytearray(), bytearray()
+        self._has_gap = False
         self.size = 0
+
+    def skip_to(self, place: int) -> None:
+        """Go on at this place of the stream; what lies between is left out."""
+        if place > self.size:
+            self.size, self._has_gap = place, True
+            self._tail.clear()
 
     def add(self, data: bytes) -> None:
         """The next bytes of the stream."""
         self.size += len(data)
-        room = HEAD_BYTES - len(self._head)
+        room = 0 if self._has_gap else HEAD_BYTES - len(self._head)
         self._head += data[:room]
         self._tail += data[room:] if room > 0 else data
         if len(self._tail) > 4 * TAIL_BYTES:
@@ -47,16 +59,38 @@ def texts(
     attempt_id: UUID, next_seq: int, pieces: Sequence[bytes], sizes: tuple[int, int]
 ) -> tuple[str, str]:
     """Excerpts of stdout and stderr, of the first and last stored chunks and the pieces that follow them."""
-    by_stream = {frames.STDOUT: Excerpt(), frames.STDERR: Excerpt()}
-    for data in (*_stored_ends(attempt_id, next_seq), *pieces):
-        for frame in frames.walk(zlib.decompress(data)):
-            by_stream.get(frame.stream, by_stream[frames.STDOUT]).add(frame.payload)
-    return by_stream[frames.STDOUT].text(sizes[0]), by_stream[frames.STDERR].text(sizes[1])
+    stdout, stderr, joiner = Excerpt(), Excerpt(), frames.Joiner()
+    for stdout_before, stderr_before, data in _stored_ends(attempt_id, next_seq):
+        stdout.skip_to(stdout_before)
+        stderr.skip_to(stderr_before)
+        _add(data, stdout, stderr, joiner)
+    for data in pieces:
+        _add(data, stdout, stderr, joiner)
+    return stdout.text(sizes[0]), stderr.text(sizes[1])
 
 
-def _stored_ends(attempt_id: UUID, next_seq: int) -> Iterable[bytes]:
+def _add(data: bytes, stdout: Excerpt, stderr: Excerpt, joiner: frames.Joiner) -> None:
+    for frame in frames.walk(zlib.decompress(data)):
+        (stderr if frame.stream == frames.STDERR else stdout).add(joiner.payload(frame))
+
+
+def _stored_ends(attempt_id: UUID, next_seq: int) -> Iterator[tuple[int, int, bytes]]:
+    """The first and last chunks as (bytes of stdout before it, bytes of stderr before it, frames)."""
     if not next_seq:
-        return []
-    ends = {0, next_seq - 2, next_seq - 1}
-    chunks = LogChunk.objects.filter(attempt_id=attempt_id, seq__in=ends).order_by("seq")
-    return [bytes(data) for data in chunks.values_list("data", flat=True)]
+        return
+    chunks = LogChunk.objects.filter(attempt_id=attempt_id).order_by("seq")
+    ends = chunks.filter(Q(seq__lt=_MOST_CHUNKS) | Q(seq__gte=next_seq - _MOST_CHUNKS))
+    sizes = dict(ends.values_list("seq", "raw_bytes"))
+    wanted = {*_enough(sizes, sizes), *_enough(reversed(sizes), sizes)}
+    columns = ("stdout_bytes_before", "stderr_bytes_before", "data")
+    for stdout_before, stderr_before, data in chunks.filter(seq__in=wanted).values_list(*columns):
+        yield stdout_before, stderr_before, bytes(data)
+
+
+def _enough(seqs: Iterable[int], sizes: Mapping[int, int]) -> Iterator[int]:
+    total = 0
+    for count, seq in enumerate(seqs):
+        if total >= _ENOUGH_BYTES or count == _MOST_CHUNKS:
+            return
+        total += sizes[seq]
+        yield seq

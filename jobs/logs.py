@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, models
 
 from hosts.executors import frames
 from hosts.executors.contract import Resume
@@ -92,18 +92,24 @@ def _counters_before() -> str:
 
 
 def resume_point(attempt: Attempt) -> Resume:
-    """Where the stored log of the attempt ends, with the frames of its last seconds."""
-    tail = b""
-    if attempt.log_cursor:
-        since = frames.moment(attempt.log_cursor) - OVERLAP
-        recent = LogChunk.objects.filter(attempt=attempt, last_at__gte=since).order_by("seq")
-        tail = b"".join(zlib.decompress(data) for data in recent.values_list("data", flat=True))
+    """Where the stored log of the attempt ends, with the frames that `Resume.tail` promises."""
     return Resume(
         newest=attempt.log_cursor,
-        tail=tail,
+        tail=b"".join(zlib.decompress(data) for data in _tail(attempt)) if attempt.log_cursor else b"",
         stdout_bytes=attempt.stdout_bytes,
         stderr_bytes=attempt.stderr_bytes,
     )
+
+
+def _tail(attempt: Attempt) -> Iterator[bytes]:
+    """The chunks of the last seconds, and the last one with something of each stream, however old."""
+    chunks = LogChunk.objects.filter(attempt=attempt)
+    wanted = models.Q(last_at__gte=frames.moment(attempt.log_cursor) - OVERLAP)
+    for stream in ("stdout", "stderr"):
+        holds_some = {f"{stream}_bytes_before__lt": getattr(attempt, f"{stream}_bytes")}
+        wanted |= models.Q(seq__in=chunks.filter(**holds_some).order_by("-seq").values("seq")[:1])
+    for data in chunks.filter(wanted).order_by("seq").values_list("data", flat=True):
+        yield bytes(data)
 
 
 def read(attempt_id: UUID, *, after_seq: int = -1) -> Iterator[tuple[int, bytes]]:

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import models
+from django.db import models, transaction
 
 from jobs import batches
 from jobs.batches import Row
 from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent, Tally
+from jobs.models.job import Hold
 from jobs.states import COMES_FROM, NOT_STARTED, OPEN_STATES, OPEN_STATUSES, AttemptState, status_while
 
 
@@ -200,9 +201,12 @@ def end(rows: Sequence[Row]) -> set[UUID]:
         f"outcome = x.outcome, exit_code = x.exit_code, ended_at = {batches.now()}, unknown_since_at = NULL, "
         f"logs_complete = x.logs_complete, logs_note = x.logs_note, {failures}"
     )
-    then = [_end_of_job(), _release_restarts(), _execution(), _tally(), _event("ended")]
+    then = [_end_of_job(), _execution(), _tally(), _event("ended")]
     columns = {**_BASE_COLUMNS, **_END_COLUMNS}
-    return batches.guarded(columns, rows, _update(AttemptState.ENDED, sets), then)
+    with transaction.atomic():
+        held = batches.guarded(columns, rows, _update(AttemptState.ENDED, sets), then)
+        _release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])
+    return held
 
 
 def _end_of_job() -> str:
@@ -219,11 +223,10 @@ def _end_of_job() -> str:
     )
 
 
-def _release_restarts() -> str:
-    return (
-        "UPDATE jobs_containerjob AS r SET hold = '' FROM m "
-        "WHERE r.restarted_from_id = m.job_id AND r.hold = 'restart'"
-    )
+def _release_restarts(job_ids: Sequence[UUID]) -> None:
+    # A statement of its own, which sees a restart that committed while the end waited for its job's row.
+    ended = ContainerJob.objects.ended().filter(pk__in=job_ids)
+    ContainerJob.objects.filter(restarted_from__in=ended, hold=Hold.RESTART).update(hold=Hold.NONE)
 
 
 def _execution() -> str:

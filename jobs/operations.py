@@ -56,7 +56,8 @@ def submit(  # noqa: PLR0913 (a job's fields)
     )
     job.full_clean()
     validators.validate_environment(job.secret_environment)
-    _refuse_archived(template, host)
+    if gone := _gone(job):
+        raise ValidationError(gone)
     with transaction.atomic():
         job.save(force_insert=True)
         _note(job, "submitted", who=who)
@@ -64,12 +65,19 @@ def submit(  # noqa: PLR0913 (a job's fields)
     return job
 
 
-def _refuse_archived(template: ContainerTemplate, host: DockerHost | None) -> None:
-    # Nobody would ever run it, and nobody would say so.
-    if template.archived_at:
-        raise ValidationError({"template": f"The template {template.name} was archived."})
-    if host and host.archived_at:
-        raise ValidationError({"docker_host": f"The host {host.name} was removed."})
+def _gone(job: ContainerJob) -> dict[str, str]:
+    """What of the job is out of use, by field: nobody would ever run it, and nobody would say so."""
+    gone = {}
+    if job.template.archived_at:
+        gone["template"] = f"The template {job.template.name} was archived."
+    if job.docker_host and job.docker_host.archived_at:
+        gone["docker_host"] = f"The host {job.docker_host.name} was removed."
+    return gone
+
+
+def _refuse_if_gone(job: ContainerJob) -> None:
+    if gone := _gone(job):
+        raise Refused(f"Job {job.pk} cannot run again. {' '.join(gone.values())}")
 
 
 def start(job_id: UUID, *, who: str) -> None:
@@ -105,6 +113,7 @@ def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
     `force` gives the container no grace. Cancelling again with force hurries an earlier cancel.
     """
     with transaction.atomic():
+        _lock(job_id)
         pending = ContainerJob.objects.pending().filter(pk=job_id)
         if pending.update(
             status=JobStatus.CANCELLED,
@@ -131,31 +140,45 @@ def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
         wakeups.notify(_host_of(job_id))
 
 
+def _lock(job_id: UUID) -> None:
+    """Hold the job's row, so that no attempt of it begins or ends between two looks at its status."""
+    # Not for its key: the jobs that restart it refer to it.
+    list(ContainerJob.objects.select_for_update(no_key=True).filter(pk=job_id).values_list("pk"))
+
+
 def restart(job_id: UUID, *, who: str, user: AbstractBaseUser | None = None) -> ContainerJob:
     """Submit the same job anew; an old one that has not ended is cancelled first, and waited for."""
     with transaction.atomic():
+        _lock(job_id)
         old = _get(job_id)
-        new = ContainerJob.objects.create(
-            template_id=old.template_id,
-            docker_host_id=old.docker_host_id,
-            name=old.name,
-            override_image=old.override_image,
-            override_command=old.override_command,
-            override_environment=old.override_environment,
-            secret_environment=old.secret_environment,
-            priority=old.priority,
-            restarted_from=old,
-            hold=Hold.RESTART,
-            created_by=user,  # type: ignore[misc]
-        )
-        _note(new, "submitted", f"restart of {old.id}", who=who)
-        with contextlib.suppress(Refused):  # it has ended, maybe just now
-            cancel(old.id, who=who)
+        _refuse_if_gone(old)
+        # One that still waits itself has never run: what replaces it waits for the same job.
+        waits_for = (old.restarted_from_id if old.hold == Hold.RESTART else None) or old.pk
+        new = _again(old, waits_for, user)
+        _note(new, "submitted", f"restart of {old.pk}", who=who)
+        with contextlib.suppress(Refused):  # it has ended
+            cancel(old.pk, who=who)
         # Asked after the cancel, so that an end in between cannot leave the new job waiting for ever.
-        if ContainerJob.objects.filter(pk=old.pk).ended().exists():
+        if ContainerJob.objects.ended().filter(pk=waits_for).exists():
             ContainerJob.objects.filter(pk=new.pk).update(hold=Hold.NONE)
         wakeups.notify(new.docker_host_id)
     return new
+
+
+def _again(old: ContainerJob, waits_for: UUID, user: AbstractBaseUser | None) -> ContainerJob:
+    return ContainerJob.objects.create(
+        template_id=old.template_id,
+        docker_host_id=old.docker_host_id,
+        name=old.name,
+        override_image=old.override_image,
+        override_command=old.override_command,
+        override_environment=old.override_environment,
+        secret_environment=old.secret_environment,
+        priority=old.priority,
+        restarted_from_id=waits_for,
+        hold=Hold.RESTART,
+        created_by=user,  # type: ignore[misc]
+    )
 
 
 def retry(job_id: UUID, *, who: str) -> None:
@@ -178,8 +201,10 @@ def retry(job_id: UUID, *, who: str) -> None:
             infra_failure_count=0,
         ):
             raise _refusal(job_id, "retry", "Only a job that ended without completing can be retried.")
-        _note_id(job_id, "retry requested", who=who)
-        wakeups.notify(ContainerJob.objects.values_list("docker_host_id", flat=True).get(pk=job_id))
+        job = _get(job_id)
+        _refuse_if_gone(job)
+        _note(job, "retry requested", who=who)
+        wakeups.notify(job.docker_host_id)
 
 
 def delete(job_id: UUID) -> None:

@@ -36,7 +36,7 @@ def freeze(
         for variable in variables
     }
     environment |= {key: {"value": text(value)} for key, value in _mapping(job.override_environment).items()}
-    environment |= {key: {"job": key} for key in job.secret_environment}
+    environment |= {key: {"job": key} for key in _mapping(job.secret_environment)}
     return {
         "job_name": job.name,
         "template_name": template.name,
@@ -48,20 +48,29 @@ def freeze(
         "timeout_seconds": template.timeout_seconds,
         "stop_grace_seconds": template.stop_grace_seconds,
         "max_attempts": template.max_attempts,
-        "retry_on": template.retry_on,
+        "retry_on": _names(template.retry_on) or [],
         "environment": environment,
-        "networks": [[network.network_name, network.aliases] for network in networks],
+        "networks": [[network.network_name, _names(network.aliases)] for network in networks],
     }
 
 
-def text(value: object) -> str:
-    """The text of an environment value, as JSON writes it: `true`, not `True`."""
+def text(value: object) -> str | None:
+    """The text of an environment value, as JSON writes it: `true`, not `True`. None: it has none."""
+    if not isinstance(value, str | int | float):
+        return None
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+# A bare row may hold anything JSON can. It is frozen all the same, lest it block the jobs behind it, and what
+# is no object, text or list of names is refused at the launch.
+
+
 def _mapping(value: object) -> Mapping[str, Any]:
-    # A bare row may hold anything JSON can; what is no object is refused at the launch, not here.
-    return value if isinstance(value, dict) else {"": value} if value else {}
+    return value if isinstance(value, dict) else {} if value is None else {"": value}
+
+
+def _names(value: object) -> list[str] | None:
+    return value if isinstance(value, list) and all(isinstance(name, str) for name in value) else None
 
 
 def thaw(attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: Mapping[str, str]) -> JobView:
@@ -70,10 +79,7 @@ def thaw(attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: 
     sources = {"template": template_secrets, "job": job_secrets}
     environment = {key: _resolve(key, entry, sources) for key, entry in spec["environment"].items()}
     try:
-        for key, value in environment.items():
-            validators.validate_environment_name(key)
-            validators.validate_no_nul(value)
-        validators.validate_command(spec["command"])
+        _validate(spec, environment)
     except ValidationError as exc:
         raise _bad_spec(" ".join(exc.messages)) from exc
     return JobView(
@@ -102,12 +108,22 @@ def thaw(attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: 
     )
 
 
-def _resolve(key: str, entry: Mapping[str, str], sources: Mapping[str, Mapping[str, str]]) -> str:
+def _validate(spec: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    validators.validate_environment(environment)
+    validators.validate_command(spec["command"])
+    for name, aliases in spec["networks"]:
+        validators.validate_no_nul(name)
+        validators.validate_aliases(aliases)
+    for value in (spec["docker_image"], spec["working_directory"]):
+        validators.validate_no_nul(value)
+
+
+def _resolve(key: str, entry: Mapping[str, Any], sources: Mapping[str, Mapping[str, str]]) -> Any:
     if "value" in entry:
         return entry["value"]
     ((source, name),) = entry.items()
     try:
-        return sources[source][name]
+        return text(_mapping(sources[source])[name])
     except KeyError:
         raise _bad_spec(f"The secret {key} of the {source} was removed after the job was claimed.") from None
 

@@ -43,7 +43,7 @@ class SupervisorProcess(models.Model):
     start_ticks = models.BigIntegerField()
     machine = models.CharField(max_length=200)
     boot_id = models.CharField(max_length=64)
-    state = models.CharField(max_length=50, blank=True, db_default="")
+    state = models.CharField(max_length=50, blank=True, default="", db_default="")
     restarts = models.PositiveIntegerField(default=0, db_default=0)
     rss_bytes = models.BigIntegerField(null=True)
     uss_bytes = models.BigIntegerField(null=True)

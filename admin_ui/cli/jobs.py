@@ -103,17 +103,12 @@ def _follow(job: ContainerJob, out: Output, log: LogPrinter | None) -> None:
 def _describe(job_id: UUID, out: Output) -> None:
     job = ContainerJob.objects.select_related("template").get(pk=job_id)
     record = one_record(job_id)
-    failure_of = record["failure"] or {"class": "", "message": "", "hint": ""}
-    cpu = record["cpu_seconds"]
     out.fields(
         [
             ("Job", record["id"]),
             ("Name", record["name"]),
             ("Status", record["status"]),
-            ("Exit code", "" if record["exit_code"] is None else str(record["exit_code"])),
-            ("Failure", f"{failure_of['message']} ({failure_of['class']})" if record["failure"] else ""),
-            ("Hint", failure_of["hint"]),
-            ("Waiting", record["pending_reason"] or ""),
+            *_outcome(record),
             ("Template", record["template"]),
             ("Image", job.override_image or job.template.docker_image),
             ("Command", job.override_command or job.template.command),
@@ -121,14 +116,31 @@ def _describe(job_id: UUID, out: Output) -> None:
             ("Host", record["host"] or "any"),
             ("Attempt", str(record["attempt"] or "")),
             ("Created", presenters.moment(record["created_at"])),
-            ("Started", presenters.moment(record["started_at"])),
-            ("Ended", presenters.moment(record["completed_at"])),
-            ("Took", presenters.duration(record["duration_seconds"])),
-            ("Container", record["container_id"] or ""),
-            ("Peak memory", presenters.size(record["peak_memory_bytes"])),
-            ("CPU time", "" if cpu is None else f"{cpu:.2f} s"),
+            *_course(record),
         ]
     )
+
+
+def _outcome(record: records.Record) -> list[tuple[str, str]]:
+    failed = record["failure"] or {"class": "", "message": "", "hint": ""}
+    return [
+        ("Exit code", "" if record["exit_code"] is None else str(record["exit_code"])),
+        ("Failure", f"{failed['message']} ({failed['class']})" if record["failure"] else ""),
+        ("Hint", failed["hint"]),
+        ("Waiting", record["pending_reason"] or ""),
+    ]
+
+
+def _course(record: records.Record) -> list[tuple[str, str]]:
+    cpu = record["cpu_seconds"]
+    return [
+        ("Started", presenters.moment(record["started_at"])),
+        ("Ended", presenters.moment(record["completed_at"])),
+        ("Took", presenters.duration(record["duration_seconds"])),
+        ("Container", record["container_id"] or ""),
+        ("Peak memory", presenters.size(record["peak_memory_bytes"])),
+        ("CPU time", "" if cpu is None else f"{cpu:.2f} s"),
+    ]
 
 
 def _environment_names(job: ContainerJob) -> str:

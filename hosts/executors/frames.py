@@ -16,6 +16,7 @@ from typing import NamedTuple
 STDOUT, STDERR = 1, 2
 HEADER = struct.Struct(">BxxxL")
 TIME_BYTES = 30
+PIECE_BYTES = 16_384  # where engines cut long lines
 _PREFIX_BYTES = TIME_BYTES + 1
 
 
@@ -61,7 +62,7 @@ def tally(data: bytes) -> Tally:
     counts = {STDOUT: [0, 0], STDERR: [0, 0]}
     first = newest = b""
     for stream, time, payload in walk(data):
-        count = counts[stream]
+        count = counts.get(stream, counts[STDOUT])
         count[0] += len(payload)
         count[1] += payload.count(b"\n")
         first = first or time
@@ -91,8 +92,21 @@ def stamp(nanoseconds: int) -> bytes:
 
 
 class Joiner:
-    """Gives the bytes that the container wrote back out of its frames."""
+    """Gives the bytes that the container wrote back out of its frames, taken in order.
+
+    The engine cuts lines longer than 16,384 bytes into records of that size, and its driver `local` forgets
+    the newline of the last one. So a record that neither ends a line nor is a whole piece is owed one, which
+    is paid once something follows it; whether the very last record of a stream had one cannot be known.
+    """
+
+    def __init__(self) -> None:
+        self._owed: set[int] = set()
 
     def payload(self, frame: Frame) -> bytes:
-        """The frame's part of its stream."""
-        return frame.payload
+        """The frame's part of its stream, with the newline that the frame before it was owed."""
+        data = b"\n" + frame.payload if frame.stream in self._owed else frame.payload
+        if frame.payload.endswith(b"\n") or len(frame.payload) == PIECE_BYTES:
+            self._owed.discard(frame.stream)
+        else:
+            self._owed.add(frame.stream)
+        return data

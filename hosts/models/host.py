@@ -17,7 +17,7 @@ from hosts.fields import EncryptedJSONField
 from hosts.ids import new_id
 
 name_validator = RegexValidator(
-    r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z",
     "Use letters, digits, dots, dashes and underscores, starting with a letter or digit.",
 )
 
@@ -65,6 +65,7 @@ class DockerHost(models.Model):
     connection_string = models.CharField(
         max_length=500,
         blank=True,
+        default="",
         db_default="",
         help_text="unix:///var/run/docker.sock or tcp://host:2376; the same as base_url below.",
     )
@@ -96,9 +97,9 @@ class DockerHost(models.Model):
         editable=False,
     )
     state_since_at = models.DateTimeField(null=True, editable=False)
-    state_reason = models.TextField(blank=True, db_default="", editable=False)
+    state_reason = models.TextField(blank=True, default="", db_default="", editable=False)
     seen_at = models.DateTimeField(null=True, editable=False)
-    engine_version = models.CharField(max_length=100, blank=True, db_default="", editable=False)
+    engine_version = models.CharField(max_length=100, blank=True, default="", db_default="", editable=False)
     engine_cpus = models.PositiveIntegerField(null=True, editable=False)
     engine_memory_bytes = models.BigIntegerField(null=True, editable=False)
 

@@ -22,13 +22,13 @@ class HostRequest(models.Model):
     host = models.ForeignKey(DockerHost, on_delete=models.CASCADE, related_name="requests")
     verb = models.CharField(max_length=20, choices=RequestVerb)
     args = models.JSONField(default=dict, blank=True, db_default={})
-    by = models.CharField(max_length=150, blank=True, db_default="")
+    by = models.CharField(max_length=150, blank=True, default="", db_default="")
     at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
     taken_at = models.DateTimeField(null=True)
     done_at = models.DateTimeField(null=True)
     ok = models.BooleanField(null=True)
-    result = models.TextField(blank=True, db_default="")
+    result = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
         ordering = ("-at",)

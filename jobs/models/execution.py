@@ -20,9 +20,9 @@ class ContainerExecution(models.Model):
         ContainerJob, on_delete=models.CASCADE, primary_key=True, related_name="execution"
     )
     attempt_number = models.PositiveIntegerField()
-    stdout = models.TextField(blank=True, db_default="")
-    stderr = models.TextField(blank=True, db_default="")
-    docker_log = models.TextField(blank=True, db_default="")
+    stdout = models.TextField(blank=True, default="", db_default="")
+    stderr = models.TextField(blank=True, default="", db_default="")
+    docker_log = models.TextField(blank=True, default="", db_default="")
     stdout_bytes = models.BigIntegerField(default=0, db_default=0)
     stderr_bytes = models.BigIntegerField(default=0, db_default=0)
     peak_memory_bytes = models.BigIntegerField(null=True)

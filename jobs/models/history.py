@@ -16,8 +16,8 @@ class JobEvent(models.Model):
     attempt_number = models.PositiveIntegerField(null=True)
     at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=30)
-    message = models.TextField(blank=True, db_default="")
-    who = models.CharField(max_length=150, blank=True, db_default="")
+    message = models.TextField(blank=True, default="", db_default="")
+    who = models.CharField(max_length=150, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ("at", "id")

@@ -54,11 +54,15 @@ class ContainerJob(models.Model):
         related_name="pinned_jobs",
         help_text="Empty: any host with room, the heaviest first.",
     )
-    name = models.CharField(max_length=200, blank=True, db_default="")
-    override_image = models.CharField(
-        max_length=500, blank=True, db_default="", validators=[validators.validate_no_nul]
+    name = models.CharField(
+        max_length=200, blank=True, default="", db_default="", validators=[validators.validate_no_nul]
     )
-    override_command = models.TextField(blank=True, db_default="", validators=[validators.validate_command])
+    override_image = models.CharField(
+        max_length=500, blank=True, default="", db_default="", validators=[validators.validate_no_nul]
+    )
+    override_command = models.TextField(
+        blank=True, default="", db_default="", validators=[validators.validate_command]
+    )
     override_environment = models.JSONField(
         default=dict, blank=True, db_default={}, validators=[validators.validate_environment]
     )
@@ -75,18 +79,18 @@ class ContainerJob(models.Model):
     hold = models.CharField(
         max_length=10, choices=Hold, default=Hold.NONE, db_default="", blank=True, editable=False
     )
-    pending_reason = models.CharField(max_length=200, blank=True, db_default="", editable=False)
+    pending_reason = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)
     not_before_at = models.DateTimeField(null=True, blank=True, editable=False)
     attempt_count = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     infra_failure_count = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     executor_metadata = models.JSONField(default=dict, blank=True, db_default={}, editable=False)
     exit_code = models.IntegerField(null=True, editable=False)
-    failure_class = models.CharField(max_length=50, blank=True, db_default="", editable=False)
-    failure_message = models.TextField(blank=True, db_default="", editable=False)
-    failure_hint = models.TextField(blank=True, db_default="", editable=False)
+    failure_class = models.CharField(max_length=50, blank=True, default="", db_default="", editable=False)
+    failure_message = models.TextField(blank=True, default="", db_default="", editable=False)
+    failure_hint = models.TextField(blank=True, default="", db_default="", editable=False)
     cancel_requested_at = models.DateTimeField(null=True, editable=False)
     cancel_force = models.BooleanField(default=False, db_default=False, editable=False)
-    cancelled_by = models.CharField(max_length=150, blank=True, db_default="", editable=False)
+    cancelled_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
     restarted_from = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="restarts", editable=False
     )

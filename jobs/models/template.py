@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
@@ -16,16 +18,17 @@ class ContainerTemplate(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=100, unique=True)
-    description = models.TextField(blank=True, db_default="")
+    description = models.TextField(blank=True, default="", db_default="")
     docker_image = models.CharField(max_length=500, validators=[validators.validate_no_nul])
     command = models.TextField(
         blank=True,
+        default="",
         db_default="",
         validators=[validators.validate_command],
         help_text="Shell words; empty: the image's own command. Use sh -c '...' for pipes and &&.",
     )
     working_directory = models.CharField(
-        max_length=500, blank=True, db_default="", validators=[validators.validate_no_nul]
+        max_length=500, blank=True, default="", db_default="", validators=[validators.validate_no_nul]
     )
     memory_limit = models.PositiveIntegerField(
         null=True,
@@ -38,7 +41,7 @@ class ContainerTemplate(models.Model):
         blank=True,
         max_digits=4,
         decimal_places=2,
-        validators=[MinValueValidator(0.1), MaxValueValidator(32)],
+        validators=[MinValueValidator(Decimal("0.1")), MaxValueValidator(32)],
         help_text="Cores, 0.1 to 32.0; empty: no limit.",
     )
     timeout_seconds = models.PositiveIntegerField(
@@ -104,7 +107,7 @@ class EnvironmentVariable(models.Model):
         ContainerTemplate, on_delete=models.CASCADE, related_name="environment_variables"
     )
     key = models.CharField(max_length=200, validators=[validators.validate_environment_name])
-    value = EncryptedTextField(blank=True, db_default="", validators=[validators.validate_no_nul])
+    value = EncryptedTextField(blank=True, default="", db_default="", validators=[validators.validate_no_nul])
     is_secret = models.BooleanField(default=False, db_default=False)
 
     class Meta:

@@ -149,7 +149,7 @@ class LogPump:
                 if verb == "follow":
                     self._add(run_id, argument)  # type: ignore[arg-type]
                 elif verb == "drop" and stream:
-                    self._end(stream, "")
+                    self._end(stream, "given up")
                 elif verb == "stored":
                     self._free(run_id, int(argument or 0))  # type: ignore[arg-type]
 
@@ -161,7 +161,7 @@ class LogPump:
 
     def _add(self, run_id: UUID, source: LogSource) -> None:
         if run_id in self._streams:
-            self._end(self._streams[run_id], "")
+            self._end(self._streams[run_id], "replaced by another source")
         stream = _Stream(run_id, source)
         self._streams[run_id] = stream
         self._register(stream)

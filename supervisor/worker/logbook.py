@@ -22,6 +22,7 @@ logger = structlog.get_logger(__name__)
 
 _OPEN_AGAIN_SECONDS = 1.0
 _DRAIN_SECONDS = 5.0
+_LAST_IDLE_SECONDS = 30.0
 
 
 class Logbook:
@@ -48,6 +49,10 @@ class Logbook:
             elif now >= run.log_clock:
                 self._engine.pump.drop(run.attempt_id)
                 run.log_clock = now + _DRAIN_SECONDS
+        elif run.log is LogStage.LAST and now >= run.log_clock:
+            # The engine went quiet in the middle of the last read: give it up, and read again.
+            self._engine.pump.drop(run.attempt_id)
+            run.log_clock = now + _LAST_IDLE_SECONDS
         elif run.log in {LogStage.NONE, LogStage.ENDED} and not run.pieces:
             # Only when everything read before is stored: the last read begins where the stored log ends.
             self._open(run, LogStage.LAST_OPENING, now)
@@ -69,6 +74,7 @@ class Logbook:
             return
         if done.error is None:
             run.log = LogStage.FOLLOWING if run.log is LogStage.OPENING else LogStage.LAST
+            run.log_clock = now + _LAST_IDLE_SECONDS if run.log is LogStage.LAST else 0.0
             self._engine.pump.follow(run.attempt_id, source)  # type: ignore[arg-type]
             return
         if isinstance(done.error, ContainerExecutionError) and run.log is LogStage.LAST_OPENING:
@@ -83,6 +89,8 @@ class Logbook:
                 self._engine.pump.stored(message.run_id, message.held)
             else:
                 run.pieces.append(message)
+                if run.log is LogStage.LAST:
+                    run.log_clock = now + _LAST_IDLE_SECONDS
             return
         if run is None:
             return

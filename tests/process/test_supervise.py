@@ -1,13 +1,15 @@
-"""The supervisor as operators meet it: processes, signals, hosts that come and go. Jobs are plain processes."""
+"""The supervisor as operators meet it: processes, signals, hosts that come and go."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from datetime import timedelta
 
 import psutil
 import pytest
+from django.utils import timezone
 
 from hosts.models import DockerHost, HostLease, HostRequest, Installation
 from jobs import operations
@@ -108,12 +110,10 @@ def test_hosts_come_change_and_go_while_it_runs(
 
 
 def test_a_test_request_is_answered_by_the_worker(process_host: DockerHost, database_url: str) -> None:
-    from django.utils import timezone
-
     with supervising.running("supervise", "--poll-interval", "0.5", database_url=database_url):
         wait_for_workers(1)
         request = HostRequest.objects.create(
-            host=process_host, verb="test", expires_at=timezone.now() + timezone.timedelta(seconds=60)
+            host=process_host, verb="test", expires_at=timezone.now() + timedelta(seconds=60)
         )
         done = HostRequest.objects.filter(pk=request.pk, ok=True, done_at__isnull=False)
         wait_until(done.exists, timeout_seconds=10, what="the answer")

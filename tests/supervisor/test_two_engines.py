@@ -15,7 +15,7 @@ from jobs.models import Attempt, ContainerExecution, ContainerJob, ContainerTemp
 from supervisor.models import Role, SupervisorProcess
 from tests.support import supervising
 from tests.support.engines import Engine
-from tests.support.registry import empty_registry
+from tests.support.registry import Registry
 from tests.support.supervising import StartCounter, wait_for_all_ended, wait_for_status, wait_for_workers
 from tests.support.waiting import wait_until
 
@@ -57,13 +57,13 @@ def test_forty_mixed_jobs_end_right_on_both_hosts(
         name="small", docker_image="busybox:latest", command="tail /dev/zero", memory_limit=64
     )
     with (
-        empty_registry() as registry,
+        Registry() as registry,
         supervising.running("supervise", "--poll-interval", "1", database_url=database_url),
     ):
         plain = [shell(template, f"echo out {n}; echo err {n} >&2; exit {n % 3}") for n in range(36)]
         slow = operations.submit(short, command="sleep 300")
         hungry = operations.submit(small)
-        missing = operations.submit(template, image=f"{registry}/no/such:1")
+        missing = operations.submit(template, image=f"{registry.address}/no/such:1")
         unwanted = operations.submit(template, command="sleep 300")
         wait_for_status(unwanted, "running")
         operations.cancel(unwanted.id, who="test")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import engines
-from tests.support.engines import Engine, ForeignEngine
+from tests.support.engines import Engine
+from tests.support.foreign_engine import ForeignEngine, foreign_engine
 from tests.support.requirements import missing
 
 
@@ -15,7 +16,7 @@ from tests.support.requirements import missing
 def docker_engine() -> Iterator[Engine | ForeignEngine]:
     """An engine with the image `busybox:latest`, shared by all tests: clean up, and do not stop it."""
     if reason := engines.unavailable():
-        foreign = engines.foreign_engine()
+        foreign = foreign_engine()
         if foreign is None:
             missing("docker", f"{reason}, and no engine answers at DOCKER_HOST or the usual socket")
         yield foreign

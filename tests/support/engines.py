@@ -17,7 +17,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import urllib.parse
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +30,6 @@ from tests.support.waiting import wait_until
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
-DEFAULT_SOCKET = Path("/var/run/docker.sock")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -57,9 +55,10 @@ class Engine:
 
     @cached_property
     def api(self) -> docker.APIClient:
-        """A client for looking at the engine, and for preparing it."""
+        """A client for looking at the engine, and for preparing it; it must be running."""
         api = docker.APIClient(base_url=self.url, version="1.41", timeout=30)
         api.mount("http+docker://", UnixAdapter(f"{self.folder}/socket"))
+        vars(api)["_version"] = api.version(api_version=False)["ApiVersion"]
         return api
 
     @property
@@ -74,7 +73,10 @@ class Engine:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start dockerd, wait until it answers, and give it the image `busybox:latest`."""
+        """Start dockerd, wait until it answers, and give it the image `busybox:latest`.
+
+        It dies with the thread that started it, so start it in one that lasts.
+        """
         (self.folder / "pid").unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -122,7 +124,7 @@ class Engine:
             with contextlib.suppress(docker.errors.NotFound):
                 self.api.remove_container(container["Id"], force=True, v=True)
         for network in self.api.networks(filters={"type": "custom"}):
-            self.api.remove_network(network["Id"])
+            _remove_network(self.api, network["Id"])
 
     def destroy(self) -> None:
         """End the engine and everything it started, and remove every trace of it."""
@@ -131,7 +133,7 @@ class Engine:
                 self.heal()
                 self.stop()
         finally:
-            self.api.close()
+            self._close_api()
             self._end_the_rest()
             _unmount_below(self.folder)
             shutil.rmtree(self.folder)
@@ -169,6 +171,11 @@ class Engine:
         if self._process is not None:
             self._process.wait(STOP_SECONDS)
 
+    def _close_api(self) -> None:
+        api = self.__dict__.pop("api", None)
+        if api is not None:
+            api.close()
+
     def _end_the_rest(self) -> None:
         """Kill what a killed dockerd left behind: containerd, shims, and the containers under them."""
         left = [process for process in psutil.process_iter() if self._is_ours(process)]
@@ -185,18 +192,6 @@ class Engine:
         return False
 
 
-class ForeignEngine:
-    """An engine that was there before us: it can be used, but not stopped."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    @cached_property
-    def api(self) -> docker.APIClient:
-        """A client for looking at the engine, and for preparing it."""
-        return docker.APIClient(base_url=self.url, version="auto", timeout=30)
-
-
 @contextlib.contextmanager
 def running_engine(*options: str) -> Iterator[Engine]:
     """An engine of its own, gone without a trace afterwards."""
@@ -208,26 +203,20 @@ def running_engine(*options: str) -> Iterator[Engine]:
         engine.destroy()
 
 
-def foreign_engine() -> ForeignEngine | None:
-    """The engine at DOCKER_HOST or the usual socket, if one answers there."""
-    url = os.environ.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme == "unix" and not Path(parts.path).is_socket():
-        return None
-    try:
-        engine = ForeignEngine(url)
-        busybox.load(engine.api)
-    except (docker.errors.DockerException, OSError):
-        return None
-    return engine
-
-
 def free_port() -> int:
     """A TCP port on this machine that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _remove_network(api: docker.APIClient, network_id: str) -> None:
+    try:
+        api.remove_network(network_id)
+    except docker.errors.APIError:
+        # A container whose start failed half-way leaves an end in the network, which can never be removed.
+        subprocess.run(["ip", "link", "delete", f"br-{network_id[:12]}"], check=False, capture_output=True)
 
 
 def _is_dead(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""Rows for tests, as bare as they may be: whatever is not asked for is the model's or the database's default."""
+"""Rows for tests, as bare as they may be: what is not asked for is a default."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Answer:
         self.complete = True
 
     def words(self) -> str:
-        """What the engine says about its refusal, on one line."""
+        """What the engine says about its refusal, on one line; empty if no engine wrote it."""
         return engine_words(self._refusal.decode("utf-8", "replace"))
 
     def _head(self, data: bytes) -> bytes:

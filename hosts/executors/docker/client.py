@@ -29,6 +29,7 @@ LONGEST_MESSAGE = 300
 
 # We put the negotiated version into each path ourselves; the library only wants to have been told one.
 _LIBRARY_VERSION = "1.41"
+_OTHER_VERSION = "client version"
 
 _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
     (FileNotFoundError, "there is no socket at its address"),
@@ -46,11 +47,15 @@ _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An engine's answer, whatever its status. `message` is the engine's own words on one line."""
+    """An answer, whatever its status. `message` is the engine's own words about an error, on one line.
+
+    It is empty where somebody else (a proxy) answered; `text` is what that one said.
+    """
 
     status: int
     data: Any
-    message: str
+    message: str = ""
+    text: str = ""
 
 
 class Client:
@@ -63,17 +68,17 @@ class Client:
 
     def get(self, path: str, *, params: Mapping[str, Any] | None = None) -> Reply:
         """GET under the negotiated API version; DockerConnectionError if there is no answer."""
-        return self._request("GET", f"/v{self.version()}{path}", params=params)
+        return self._call("GET", path, params)
 
     def post(
         self, path: str, *, params: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None
     ) -> Reply:
         """POST, as `get`."""
-        return self._request("POST", f"/v{self.version()}{path}", params=params, body=body)
+        return self._call("POST", path, params, body)
 
     def delete(self, path: str, *, params: Mapping[str, Any] | None = None) -> Reply:
         """DELETE, as `get`."""
-        return self._request("DELETE", f"/v{self.version()}{path}", params=params)
+        return self._call("DELETE", path, params)
 
     def version(self) -> str:
         """The engine's API version; asks the engine the first time only."""
@@ -97,8 +102,7 @@ class Client:
 
     def unexpected(self, reply: Reply) -> DockerConnectionError:
         """The error for an answer that proves nothing."""
-        words = reply.message or "nothing that an engine would say"
-        return DockerConnectionError(f"{self._endpoint.name}: the engine answered {reply.status}: {words}")
+        return unexpected(self._endpoint.name, reply.status, reply.message or reply.text)
 
     def close(self) -> None:
         """Drop the calling thread's connections."""
@@ -106,11 +110,20 @@ class Client:
         if session is not None:
             session.close()
 
+    def _call(
+        self, method: str, path: str, params: Mapping[str, Any] | None, body: Mapping[str, Any] | None = None
+    ) -> Reply:
+        reply = self._request(method, f"/v{self.version()}{path}", params, body)
+        if reply.status == HTTPStatus.BAD_REQUEST and _OTHER_VERSION in reply.message:
+            # Another engine than the one we asked: nothing that it refuses so says anything about a job.
+            self._version = ""
+            raise self.unexpected(reply)
+        return reply
+
     def _request(
         self,
         method: str,
         path: str,
-        *,
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Reply:
@@ -124,8 +137,8 @@ class Client:
                 headers={"Content-Type": "application/json"},
                 timeout=self._timeout(),
             )
-            text = response.text
-        return _reply(response.status_code, text)
+        # Not response.text: it would guess at the encoding, at length.
+        return _reply(response.status_code, response.content.decode("utf-8", "replace"))
 
     def _timeout(self) -> float | tuple[float, float]:
         timeout = self._endpoint.timeout
@@ -175,14 +188,22 @@ def one_line(text: str) -> str:
 
 
 def engine_words(text: str) -> str:
-    """The message of an engine's error answer, on one line."""
+    """The message of an engine's error answer, on one line; empty if no engine wrote it."""
     data = _json(text)
-    return one_line(str(data["message"])) if isinstance(data, dict) and "message" in data else one_line(text)
+    return one_line(str(data["message"])) if isinstance(data, dict) and "message" in data else ""
+
+
+def unexpected(name: str, status: int, words: str) -> DockerConnectionError:
+    """The error for an answer that proves nothing."""
+    said = words or "nothing that an engine would say"
+    return DockerConnectionError(f"{name}: the engine answered {status}: {said}")
 
 
 def _reply(status: int, text: str) -> Reply:
-    failed = status >= HTTPStatus.BAD_REQUEST
-    return Reply(status, _json(text), engine_words(text) if failed else "")
+    data = _json(text)
+    if status < HTTPStatus.BAD_REQUEST and data is not None:
+        return Reply(status, data)
+    return Reply(status, data, engine_words(text), one_line(text[: 2 * LONGEST_MESSAGE]))
 
 
 def _json(text: str) -> Any:

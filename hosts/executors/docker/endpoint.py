@@ -48,10 +48,13 @@ class Endpoint:
     @property
     def url(self) -> str:
         """The address in the form that the docker library takes."""
-        if self.socket_path:
-            return f"unix://{self.socket_path}"
+        return f"unix://{self.socket_path}" if self.socket_path else f"tcp://{self.authority}{self.prefix}"
+
+    @property
+    def authority(self) -> str:
+        """What goes into a Host header; sockets have no name of their own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"tcp://{host}:{self.port}{self.prefix}"
+        return f"{host}:{self.port}" if host else "docker"
 
 
 def endpoint_from(name: str, base_url: str, config: Mapping[str, Any]) -> Endpoint:

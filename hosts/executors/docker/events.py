@@ -12,6 +12,7 @@ from uuid import UUID
 from hosts.errors import DockerConnectionError
 from hosts.executors.contract import LABEL_PREFIX, Hint
 from hosts.executors.docker import wire
+from hosts.executors.docker.client import unexpected
 from hosts.executors.docker.endpoint import Endpoint
 from hosts.executors.docker.lines import JsonLines, Request, Silence
 
@@ -41,7 +42,7 @@ def _hints(name: str, lines: JsonLines) -> Generator[Hint, None, bool]:
     """Yield one connection's hints; True if it ended because nothing came for long."""
     status = lines.status()
     if status not in {0, HTTPStatus.OK}:
-        raise DockerConnectionError(f"{name}: the engine answered {status}: {lines.refusal()}")
+        raise unexpected(name, status, lines.refusal())
     if status:
         yield Hint(container_id=None, action="connected")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
@@ -24,8 +24,6 @@ from hosts.executors.contract import (
 )
 from hosts.executors.docker import endpoint, events, images, logs, readings, refusals, spec
 from hosts.executors.docker.client import Client, Reply
-
-_ENDED_MEANWHILE = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
 
 
 class DockerExecutor(ContainerExecutor):
@@ -107,9 +105,8 @@ class DockerExecutor(ContainerExecutor):
     def signal(self, container_id: str, name: Literal["TERM", "KILL"]) -> None:
         """Send the signal; nothing happens if the container does not run."""
         reply = self._client.post(_path(container_id, "/kill"), params={"signal": f"SIG{name}"})
-        if reply.status < HTTPStatus.BAD_REQUEST or reply.status in _ENDED_MEANWHILE:
+        if reply.status < HTTPStatus.BAD_REQUEST:
             return
-        # Podman says 500 where Docker says 409.
         seen = self.observe(container_id)
         if seen is not None and seen.state == "running":
             raise self._client.unexpected(reply)
@@ -117,9 +114,7 @@ class DockerExecutor(ContainerExecutor):
     def remove(self, container_id: str, *, force: bool = False) -> None:
         """Delete the container and its anonymous volumes."""
         reply = self._client.delete(_path(container_id), params={"force": int(force), "v": 1})
-        if reply.status < HTTPStatus.BAD_REQUEST or reply.status == HTTPStatus.NOT_FOUND:
-            return
-        if "already in progress" in reply.message:
+        if reply.status < HTTPStatus.BAD_REQUEST or "already in progress" in reply.message:
             return
         seen = self.observe(container_id)
         if seen is None:
@@ -132,7 +127,7 @@ class DockerExecutor(ContainerExecutor):
         """The log after what is stored; waits for the connection only, 5 s at most."""
         return logs.open_log(self._endpoint, self._client.version(), container_id, resume, follow=follow)
 
-    def watch(self, stop: threading.Event) -> Iterator[Hint]:
+    def watch(self, stop: threading.Event) -> Generator[Hint, None, None]:
         """Yield hints until `stop` is set; `connected` comes again when the stream was made anew."""
         yield from events.watch(self._endpoint, self._client.version(), self.host.installation, stop)
 
@@ -140,7 +135,7 @@ class DockerExecutor(ContainerExecutor):
         """One reading, or None if the container is not running (any more)."""
         params = {"stream": "false", "one-shot": "true"}
         reply = self._client.get(_path(container_id, "/stats"), params=params)
-        if reply.status in _ENDED_MEANWHILE:
+        if refusals.says_gone(reply.status, reply.message) or reply.status == HTTPStatus.CONFLICT:
             return None
         return readings.usage(self._client.expect(reply))
 
@@ -179,7 +174,7 @@ class DockerExecutor(ContainerExecutor):
 
     def _inspect(self, ref: str) -> dict[str, Any] | None:
         reply = self._client.get(_path(ref, "/json"))
-        if reply.status == HTTPStatus.NOT_FOUND:
+        if refusals.says_gone(reply.status, reply.message):
             return None
         inspected: dict[str, Any] = self._client.expect(reply)
         return inspected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,7 @@ from docker.errors import DockerException
 
 from hosts.errors import ContainerExecutionError, DockerConnectionError, EngineError
 from hosts.executors.docker import wire
-from hosts.executors.docker.client import CONNECT_SECONDS, one_line
+from hosts.executors.docker.client import CONNECT_SECONDS, one_line, unexpected
 from hosts.executors.docker.endpoint import Endpoint
 from hosts.executors.docker.lines import JsonLines, Request
 
@@ -19,17 +20,16 @@ from hosts.executors.docker.lines import JsonLines, Request
 IDLE_SECONDS = 180.0
 
 _LAYER_DONE = {"Already exists", "Pull complete"}
+_NAME = "Check the name and the tag of docker_image."
+_LOGIN = "Log in to the image's registry on the machine that runs the worker."
 # The engine's words, in the order they are looked for; everything else is tried again later.
 _FINAL = (
-    ("no matching manifest", "image_platform", "The registry has no build of this image for this host."),
-    ("manifest unknown", "image_not_found", "Check the tag or digest of docker_image."),
-    ("not found: manifest", "image_not_found", "Check the tag or digest of docker_image."),
-    ("pull access denied", "image_denied", "Check the name of docker_image, and log in to its registry."),
-    ("unauthorized", "image_denied", "Log in to the image's registry on the machine that runs the worker."),
-    ("denied: ", "image_denied", "Log in to the image's registry on the machine that runs the worker."),
-    ("invalid reference format", "image_invalid", "Correct docker_image in the template."),
-    ("repository name must", "image_invalid", "Correct docker_image in the template."),
-    (": not found", "image_not_found", "Check the name of docker_image."),
+    (r"no matching manifest", "image_platform", "The registry has no build of this image for this host."),
+    (r"manifest unknown|name unknown|not found: manifest", "image_not_found", _NAME),
+    (r"pull access denied", "image_denied", f"{_NAME} {_LOGIN}"),
+    (r"unauthorized|no basic auth credentials|(^|: )denied\b", "image_denied", _LOGIN),
+    (r"invalid reference format|repository name must", "image_invalid", "Correct docker_image."),
+    (r": not found", "image_not_found", _NAME),
 )
 _TRANSIENT = ("toomanyrequests", "too many requests", "rate limit")
 
@@ -71,7 +71,8 @@ def pull(
     with JsonLines(endpoint, request, cancelled) as lines:
         status = lines.status()
         if status not in {0, HTTPStatus.OK}:
-            raise refusal(image, lines.refusal())
+            words = lines.refusal()
+            raise refusal(image, words) if words else unexpected(endpoint.name, status, words)
         for line in lines:
             if "error" in line:
                 raise refusal(image, one_line(str(line["error"])))
@@ -84,8 +85,8 @@ def refusal(image: str, words: str) -> EngineError:
     """The error for what the engine says about a pull."""
     said = words.lower()
     if not any(text in said for text in _TRANSIENT):
-        for text, failure_class, hint in _FINAL:
-            if text in said:
+        for pattern, failure_class, hint in _FINAL:
+            if re.search(pattern, said):
                 return ContainerExecutionError(
                     f"The image {image} cannot be pulled: {words}", failure_class=failure_class, hint=hint
                 )

@@ -9,9 +9,10 @@ from hosts.errors import ContainerExecutionError, DockerConnectionError, EngineE
 from hosts.executors.contract import Resume
 from hosts.executors.docker import wire
 from hosts.executors.docker.answer import Answer
-from hosts.executors.docker.client import CONNECT_SECONDS, one_line
+from hosts.executors.docker.client import CONNECT_SECONDS, one_line, unexpected
 from hosts.executors.docker.endpoint import Endpoint
 from hosts.executors.docker.overlap import Overlap
+from hosts.executors.docker.refusals import says_gone
 from hosts.executors.frames import HEADER, STDERR, STDOUT, TIME_BYTES
 
 SHORTEST_FRAME = TIME_BYTES + 1
@@ -129,13 +130,13 @@ class DockerLog:
 
     def _refusal(self) -> EngineError:
         status, words = self._answer.status, self._answer.words()
-        if status == HTTPStatus.NOT_FOUND:
+        if says_gone(status, words):
             return ContainerExecutionError(
                 f"{self._name}: the container is gone, and its log with it: {words}",
                 failure_class="log_missing",
                 hint="Somebody removed the container on its host.",
             )
-        return DockerConnectionError(f"{self._name}: the engine answered {status}: {words}")
+        return unexpected(self._name, status, words)
 
 
 def open_log(

@@ -32,51 +32,56 @@ _HINTS = (
 )
 
 
+def says_gone(status: int, words: str) -> bool:
+    """Whether an engine says that there is no such container; what a proxy says proves nothing."""
+    return status == HTTPStatus.NOT_FOUND and "no such container" in words.lower()
+
+
 def refused_create(reply: Reply) -> EngineError | None:
     """The error for an answer that made no container for good; None where nothing is proved."""
     words = reply.message.lower()
     if reply.status == HTTPStatus.NOT_FOUND and "image" in words:
         return ImageMissing(reply.message)
     if reply.status == HTTPStatus.NOT_FOUND and "network" in words:
-        return network_missing(reply)
-    if reply.status == HTTPStatus.BAD_REQUEST or "is not a directory" in words:
-        return _final(reply, "create_refused")
+        return network_missing(reply.message)
+    if (reply.status == HTTPStatus.BAD_REQUEST and words) or "is not a directory" in words:
+        return _final(reply.message, "create_refused")
     return None
 
 
 def refused_connect(reply: Reply) -> EngineError | None:
     """The error for a network that a container cannot join; None where nothing is proved."""
-    if reply.status == HTTPStatus.NOT_FOUND:
-        return network_missing(reply)
-    if reply.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
-        return _final(reply, "create_refused")
+    if reply.status == HTTPStatus.NOT_FOUND and "network" in reply.message.lower():
+        return network_missing(reply.message)
+    if reply.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN} and reply.message:
+        return _final(reply.message, "create_refused")
     return None
 
 
 def refused_start(reply: Reply, seen: Observation, exit_code: int | None) -> EngineError | None:
     """The error for a start that is proved to have started nothing; None where it is not."""
-    words = reply.message.lower()
-    refused = reply.status < HTTPStatus.INTERNAL_SERVER_ERROR or _OCI in words
+    words = reply.message or seen.error
+    refused = reply.status < HTTPStatus.INTERNAL_SERVER_ERROR or _OCI in words.lower()
     if not refused or seen.state != "created" or seen.started_at or not (exit_code or seen.error):
         return None
     if exit_code == NOT_FOUND:
-        return _final(reply, "command_not_found", "Check the command, and the PATH of the image.", NOT_FOUND)
+        return _final(words, "command_not_found", "Check the command, and the PATH of the image.", NOT_FOUND)
     if exit_code == NOT_EXECUTABLE:
         hint = "Check the command; what it names is a directory, or lacks the right to be run."
-        return _final(reply, "command_not_executable", hint, NOT_EXECUTABLE)
-    if reply.status == HTTPStatus.NOT_FOUND and "network" in words:
-        return network_missing(reply)
-    return _final(reply, "start_refused")
+        return _final(words, "command_not_executable", hint, NOT_EXECUTABLE)
+    if reply.status == HTTPStatus.NOT_FOUND and "network" in words.lower():
+        return network_missing(words)
+    return _final(words, "start_refused")
 
 
-def network_missing(reply: Reply) -> ContainerExecutionError:
+def network_missing(words: str) -> ContainerExecutionError:
     """The error for a network that the engine does not have."""
-    return _final(reply, "network_missing", "Create the network on the host, or correct the template.")
+    return _final(words, "network_missing", "Create the network on the host, or correct the template.")
 
 
 def _final(
-    reply: Reply, failure_class: str, hint: str = "", exit_code: int | None = None
+    words: str, failure_class: str, hint: str = "", exit_code: int | None = None
 ) -> ContainerExecutionError:
-    words = _WRAPPING.sub("", reply.message)
-    hint = hint or next((text for key, text in _HINTS if key in words.lower()), "")
-    return ContainerExecutionError(words, failure_class=failure_class, hint=hint, exit_code=exit_code)
+    message = _WRAPPING.sub("", words)
+    hint = hint or next((text for key, text in _HINTS if key in message.lower()), "")
+    return ContainerExecutionError(message, failure_class=failure_class, hint=hint, exit_code=exit_code)

@@ -36,7 +36,7 @@ def open_request(
     With HTTP/1.0 the engine sends the body as it is and ends it by closing, so its end proves nothing; with
     1.1 it sends chunks, and the last one proves that nothing is missing.
     """
-    lines = [f"{method} {endpoint.prefix}{target} HTTP/{http}", f"Host: {endpoint.host or 'docker'}"]
+    lines = [f"{method} {endpoint.prefix}{target} HTTP/{http}", f"Host: {endpoint.authority}"]
     lines += [f"{key}: {value}" for key, value in (headers or {}).items()]
     lines += ["Connection: close", "Content-Length: 0"] if method == "POST" else ["Connection: close"]
     with translated(endpoint.name):

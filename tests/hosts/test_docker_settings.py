@@ -1,0 +1,57 @@
+"""Which settings of a host can be worked with, and what is said of the others."""
+
+from __future__ import annotations
+
+import pytest
+
+from hosts.errors import ConfigurationError
+from hosts.executors.docker import DockerExecutor
+from tests.support.containers import host_view
+
+
+def test_settings_that_work_have_no_problems(tmp_path):
+    for name in ("ca", "cert", "key"):
+        (tmp_path / name).touch()
+    tls = {"tls_ca_cert": "ca", "tls_client_cert": "cert", "tls_client_key": "key"}
+    config = {key: str(tmp_path / name) for key, name in tls.items()}
+
+    assert DockerExecutor.validate_config("unix:///var/run/docker.sock", {"timeout": 30}) == []
+    assert DockerExecutor.validate_config("tcp://host:2375", {"base_url": "tcp://host:2375"}) == []
+    assert DockerExecutor.validate_config("tcp://[::1]:2376", {"tls_verify": True, **config}) == []
+    assert DockerExecutor.validate_config("https://host:443/engine", {}) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "config", "words"),
+    [
+        ("", {}, "must start with unix://"),
+        ("ftp://host:1", {}, "must start with unix://"),
+        ("tcp://[::1", {}, "cannot be read"),
+        ("unix://", {}, "needs the path of a socket"),
+        ("unix:///" + "x" * 120, {}, "longer than 107 bytes"),
+        ("tcp://host", {}, "needs a port"),
+        ("tcp://host:99999", {}, "port must be a number"),
+        ("tcp://:2375", {}, "needs a host"),
+        ("tcp://user:secret@host:2375", {}, "must not hold a user or a password"),
+        ("ssh://host", {}, "ssh:// is not supported yet"),
+        ("unix:///a", {"base_url": "unix:///b"}, "differ"),
+        ("unix:///a", {"timeout": 0}, "above 0"),
+        ("unix:///a", {"timeout": "30"}, "number of seconds"),
+        ("unix:///a", {"tls_verify": "yes"}, "true or false"),
+        ("unix:///a", {"tls_verify": True}, "no meaning with unix://"),
+        ("tcp://host:1", {"tls_ca_cert": 5}, "must be text"),
+        ("tcp://host:1", {"tls_client_cert": "/etc/hosts"}, "belong together"),
+        ("tcp://host:1", {"tls_ca_cert": "/no/such/file"}, "there is no file"),
+        ("unix:///a", {"tiemout": 5}, "tiemout is not a setting"),
+    ],
+)
+def test_what_is_wrong_with_settings_is_said(url, config, words):
+    problems = DockerExecutor.validate_config(url, config)
+
+    assert len(problems) == 1
+    assert words in problems[0]
+
+
+def test_an_executor_is_not_made_of_wrong_settings():
+    with pytest.raises(ConfigurationError, match=r"testhost.*ssh:// is not supported"):
+        DockerExecutor(host_view("ssh://host"))
