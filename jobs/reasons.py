@@ -48,6 +48,7 @@ def host_reason(host: DockerHost) -> str:
 
 def shared_reason(hosts: list[DockerHost]) -> str:
     """Why a job that any host may take is not taken."""
+    hosts = [host for host in hosts if not host.archived_at]
     if not hosts:
         return "There is no host; add one with manage_docker_host add"
     closed = [f"{host.name} {reason}" for host in hosts if (reason := host_reason(host))]

@@ -53,7 +53,11 @@ class Dispatcher:
 
     def _do(self, run: Run, step: Need) -> None:
         run.busy = True
-        _SEND[step](self, run)
+        try:
+            _SEND[step](self, run)
+        except BaseException:
+            run.busy = False  # the database went away while the spec was read: nothing is in flight
+            raise
 
     def _send(self, run: Run, step: Need, call: Callable[..., Any], *args: Any) -> None:
         self._engine.step(run.attempt_id, step.name, call, *args)

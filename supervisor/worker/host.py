@@ -153,7 +153,14 @@ class HostWorker:
         leases.release(lease)
 
     def _adopt(self, now: float) -> None:
-        mine = Attempt.objects.filter(host_id=self.host.id).open()
+        """Look after every open attempt of the host: at first those of former owners, and later any whose
+        claim was committed while its answer got lost."""
+        assert self.lease is not None
+        mine = Attempt.objects.filter(host_id=self.host.id, epoch=self.lease.epoch).open()
+        unknown = set(mine.values_list("pk", flat=True)) - self.runs.keys()
+        if not unknown:
+            return
+        mine = mine.filter(pk__in=unknown)
         left = ExpressionWrapper(F("deadline_at") - Now(), output_field=DurationField())
         time_left = dict(mine.exclude(deadline_at=None).annotate(left=left).values_list("pk", "left"))
         for attempt in mine.select_related("job"):
@@ -223,8 +230,10 @@ class HostWorker:
         held, stale = ledger.write_moves(self.runs.values(), self.settings.who)
         for run in held:
             self._moved(run, now)
-        for run_id, size in ledger.store_logs(self.runs.values()):
-            self._engine.pump.stored(run_id, size)
+        try:
+            ledger.store_logs(self.runs.values())
+        finally:
+            self._tell_freed()
         self._store_usage()
         ending = [run for run in self.runs.values() if run.need is Need.END]
         if ending:
@@ -254,6 +263,12 @@ class HostWorker:
         elif move.kind == "to_stopping":
             run.stop_reason, run.stopping_at = move.row["stop_reason"], move.row["asked_at"]
             stopping.begin(run, now)
+
+    def _tell_freed(self) -> None:
+        for run in self.runs.values():
+            if run.freed_bytes and self._engine:
+                self._engine.pump.stored(run.attempt_id, run.freed_bytes)
+                run.freed_bytes = 0
 
     def _store_usage(self) -> None:
         readings, self._readings = self._readings, []
@@ -289,7 +304,7 @@ class HostWorker:
         self.runs.pop(run.attempt_id, None)
         if self._engine:
             self._free(run)
-            self._engine.pump.drop(run.attempt_id)
+            self._engine.pump.forget(run.attempt_id)
             self._engine.sampler.forget(run.attempt_id)
 
     def _free(self, run: Run) -> None:
@@ -302,6 +317,7 @@ class HostWorker:
     def _poll(self, now: float) -> None:
         self._poll_clock = now + self.settings.poll_interval_seconds
         self._poked, self._claim_due = False, True
+        self._adopt(now)
         self.over = self.over or self._keeper.refresh(self.runs)
         wanted = ContainerJob.objects.filter(
             pk__in=[run.job_id for run in self.runs.values()], cancel_requested_at__isnull=False

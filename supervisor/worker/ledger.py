@@ -80,29 +80,27 @@ def _rows(runs: Sequence[Run]) -> list[Any]:
     return list(ours.exclude(state=AttemptState.ENDED).values("id", "state", "container_id", "next_seq"))
 
 
-def store_logs(runs: Iterable[Run]) -> list[tuple[UUID, int]]:
-    """Store the pieces that wait, except the last ones of runs about to end; (run, bytes) now free again."""
+def store_logs(runs: Iterable[Run]) -> None:
+    """Store the pieces that wait, except the last ones of runs about to end."""
     waiting = [run for run in runs if run.pieces and run.log is not LogStage.DONE]
-    freed: list[tuple[UUID, int]] = []
     while waiting:
         held = logs.append([_log_row(run, run.pieces[0]) for run in waiting])
         for run in waiting:
             if run.attempt_id in held or _resync(run):
-                freed.append((run.attempt_id, _stored(run)))
+                _stored(run)
         waiting = [run for run in waiting if run.pieces and run.attempt_id in held]
-    return freed
 
 
 def _log_row(run: Run, read: PieceRead) -> Any:
     return logs.row(run.attempt_id, run.epoch, run.next_seq, read.piece)
 
 
-def _stored(run: Run) -> int:
+def _stored(run: Run) -> None:
     read = run.pieces.popleft()
     run.next_seq += 1
+    run.freed_bytes += read.held
     run.stdout_bytes += read.piece.tally.stdout_bytes
     run.stderr_bytes += read.piece.tally.stderr_bytes
-    return read.held
 
 
 def _resync(run: Run) -> bool:

@@ -88,6 +88,10 @@ class LogPump:
         """Stop reading an attempt's source; what was read so far is still sent, and LogEnded."""
         self._order("drop", run_id, None)
 
+    def forget(self, run_id: UUID) -> None:
+        """Nobody wants this attempt's log any more: stop reading it, and count nothing against its share."""
+        self._order("forget", run_id, None)
+
     def stored(self, run_id: UUID, held: int) -> None:
         """A piece is in the database (or not wanted any more): its share is free again."""
         self._order("stored", run_id, held)
@@ -148,10 +152,16 @@ class LogPump:
                 stream = self._streams.get(run_id)
                 if verb == "follow":
                     self._add(run_id, argument)  # type: ignore[arg-type]
-                elif verb == "drop" and stream:
-                    self._end(stream, "given up")
                 elif verb == "stored":
                     self._free(run_id, int(argument or 0))  # type: ignore[arg-type]
+                else:
+                    self._let_go(run_id, stream, for_good=verb == "forget")
+
+    def _let_go(self, run_id: UUID, stream: _Stream | None, *, for_good: bool) -> None:
+        if stream:
+            self._end(stream, "given up")
+        if for_good and self._held.pop(run_id, 0):
+            self._resume_reading()
 
     def _free(self, run_id: UUID, size: int) -> None:
         left = self._held.pop(run_id, 0) - size

@@ -106,6 +106,7 @@ class Run:
     log: LogStage = LogStage.NONE
     log_clock: float = 0.0
     pieces: deque[PieceRead] = field(default_factory=deque)
+    freed_bytes: int = 0  # of pieces that are stored, and that the log pump was not told of yet
     next_seq: int = 0
     stdout_bytes: int = 0
     stderr_bytes: int = 0
