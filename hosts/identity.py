@@ -67,11 +67,6 @@ def _is_anothers(pid: int) -> bool:
     return False
 
 
-def machine_name() -> str:
-    """A name for this machine that its boots share: the machine id, and the host's name for people."""
-    return _place()[0]
-
-
 def boot_clock() -> float:
     """Seconds on a clock that no one sets and that goes on while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

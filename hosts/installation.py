@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import connection
+from django.db import connection, transaction
 
 from hosts.errors import ConfigurationError
 from hosts.models import Installation
@@ -19,6 +19,21 @@ def current() -> Installation:
             "Run `manage.py doctor --new-installation` for a copy, or `--adopt-installation` if it was moved."
         )
     return row
+
+
+def adopt() -> Installation:
+    """The database was moved: it keeps its installation, at its new place."""
+    row, _ = Installation.objects.update_or_create(
+        only=True, defaults={"database_identity": database_identity()}
+    )
+    return row
+
+
+def renew() -> Installation:
+    """The database is a copy: it becomes an installation of its own, the original's containers foreign."""
+    with transaction.atomic():
+        Installation.objects.all().delete()
+        return Installation.objects.create(database_identity=database_identity())
 
 
 def database_identity() -> str:

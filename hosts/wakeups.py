@@ -18,7 +18,8 @@ ANY = "any"
 def notify(host_id: UUID | None) -> None:
     """Wake the worker of one host, or (None) all of them, once the transaction has committed."""
     if connection.vendor == "postgresql":
-        transaction.on_commit(lambda: _send(str(host_id) if host_id else ANY))
+        # Robust: the job is committed, and a hint that was not sent must not look like a failed submission.
+        transaction.on_commit(lambda: _send(str(host_id) if host_id else ANY), robust=True)
 
 
 def _send(payload: str) -> None:

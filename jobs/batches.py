@@ -97,8 +97,11 @@ def _values(relation: str, columns: Columns, rows: Sequence[Row]) -> tuple[str, 
 def _adapt(field: models.Field[Any, Any], value: Any) -> Any:
     if value is None:
         return None
+    # No NUL reaches a text: PostgreSQL refuses it, and one bad row must not stop the others of its batch.
     if isinstance(field, models.JSONField):
-        return json.dumps(value)
+        return json.dumps(value).replace("\\u0000", "\\ufffd")
+    if isinstance(value, str):
+        value = value.replace("\x00", "\N{REPLACEMENT CHARACTER}")
     return field.get_db_prep_value(value, connection)
 
 

@@ -7,7 +7,6 @@ claim finds the lease gone. (A claim that only tested whether the lease exists l
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,17 +19,16 @@ from hosts.identity import ProcessIdentity
 from hosts.leases import Lease
 from hosts.models import DockerHost
 from jobs import batches, spec
-from jobs.models import (
-    Attempt,
-    ContainerJob,
-    ContainerTemplate,
-    EnvironmentVariable,
-    JobEvent,
-    NetworkAssignment,
-)
+from jobs.freezing import frozen_specs
+from jobs.models import Attempt, ContainerJob, JobEvent
 from jobs.states import AttemptState, JobStatus
 
 STAND_BACK_SECONDS = 2.0
+
+# A row that was made pending again by plain SQL runs once more, and never beside itself.
+_ATTEMPTS = "FROM jobs_attempt AS a WHERE a.job_id = jobs_containerjob.id"
+_NOTHING_OPEN = f"NOT EXISTS (SELECT 1 {_ATTEMPTS} AND a.state <> '{AttemptState.ENDED}')"
+_LAST_NUMBER = f"COALESCE((SELECT MAX(a.number) {_ATTEMPTS}), 0)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +58,7 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
         return []
     with transaction.atomic():
         leases.lock_current(lease)
+        _write_ids_as_django_does()
         claimed = _pick(host.id, wanted.room, wanted, pinned=True)
         if len(claimed) < wanted.room:
             claimed += _pick(host.id, wanted.room - len(claimed), wanted, pinned=False)
@@ -84,13 +83,14 @@ def _pick(host_id: UUID, limit: int, wanted: Wanted, *, pinned: bool) -> list[UU
     skip = " FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
     pick = (
         f"SELECT id FROM jobs_containerjob WHERE status = '{JobStatus.PENDING}' AND hold = '' AND {where} "
-        f"AND (not_before_at IS NULL OR not_before_at <= {batches.now()}) ORDER BY {order} LIMIT %s{skip}"
+        f"AND (not_before_at IS NULL OR not_before_at <= {batches.now()}) AND {_NOTHING_OPEN} "
+        f"ORDER BY {order} LIMIT %s{skip}"
     )
     # MATERIALIZED: as a plain subquery the planner may run the LIMIT again for every row, and take too many.
     materialized = "MATERIALIZED " if connection.vendor == "postgresql" else ""
     sql = (
         f"WITH pick AS {materialized}({pick}) UPDATE jobs_containerjob SET status = '{JobStatus.STARTING}', "
-        "attempt_count = attempt_count + 1, started_at = NULL, not_before_at = NULL, pending_reason = '' "
+        f"attempt_count = {_LAST_NUMBER} + 1, started_at = NULL, not_before_at = NULL, pending_reason = '' "
         "WHERE id IN (SELECT id FROM pick) RETURNING id"
     )
     with connection.cursor() as cursor:
@@ -102,14 +102,28 @@ def _key(value: UUID) -> Any:
     return ContainerJob._meta.pk.get_db_prep_value(value, connection)
 
 
+def _write_ids_as_django_does() -> None:
+    """On SQLite an id is 32 hex digits; a row that plain SQL gave a dashed one would never be found again."""
+    if connection.vendor == "sqlite":
+        plain = ", ".join(f"{name} = lower(replace({name}, '-', ''))" for name in _IDS)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE jobs_containerjob SET {plain} WHERE status = '{JobStatus.PENDING}' AND hold = '' "
+                "AND length(id) = 36"
+            )
+
+
+_IDS = ("id", "template_id", "docker_host_id")
+
+
 def _open_attempts(
     job_ids: Sequence[UUID], lease: Lease, host: DockerHost, *, installation: UUID, who: str
 ) -> list[Attempt]:
     jobs = sorted(
-        ContainerJob.objects.filter(id__in=job_ids), key=lambda job: (-job.priority, job.created_at, job.id)
+        ContainerJob.objects.filter(id__in=job_ids).defer("secret_environment"),
+        key=lambda job: (-job.priority, job.created_at, job.id),
     )
-    templates = ContainerTemplate.objects.in_bulk({job.template_id for job in jobs})
-    variables, networks = _parts(templates)
+    frozen = frozen_specs(jobs)
     attempts = [
         Attempt(
             job=job,
@@ -118,9 +132,7 @@ def _open_attempts(
             host_name=host.name,
             epoch=lease.epoch,
             state=AttemptState.CLAIMED,
-            spec=spec.freeze(
-                job, templates[job.template_id], variables[job.template_id], networks[job.template_id]
-            ),
+            spec=frozen[job.id],
             container_name=spec.container_name(installation, job.id),
         )
         for job in jobs
@@ -133,15 +145,3 @@ def _open_attempts(
         for attempt in attempts
     )
     return attempts
-
-
-def _parts(
-    templates: dict[UUID, ContainerTemplate],
-) -> tuple[dict[UUID, list[EnvironmentVariable]], dict[UUID, list[NetworkAssignment]]]:
-    variables: dict[UUID, list[EnvironmentVariable]] = defaultdict(list)
-    networks: dict[UUID, list[NetworkAssignment]] = defaultdict(list)
-    for variable in EnvironmentVariable.objects.filter(template_id__in=templates):
-        variables[variable.template_id].append(variable)
-    for network in NetworkAssignment.objects.filter(template_id__in=templates):
-        networks[network.template_id].append(network)
-    return variables, networks

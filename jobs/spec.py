@@ -76,6 +76,8 @@ def _names(value: object) -> list[str] | None:
 def thaw(attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: Mapping[str, str]) -> JobView:
     """What the executor is handed; ContainerExecutionError if the frozen spec cannot be run as it is."""
     spec = attempt.spec
+    if "wrong" in spec:
+        raise _bad_spec(spec["wrong"])
     sources = {"template": template_secrets, "job": job_secrets}
     environment = {key: _resolve(key, entry, sources) for key, entry in spec["environment"].items()}
     try:

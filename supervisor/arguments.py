@@ -8,8 +8,7 @@ import difflib
 from django.core.management.base import CommandError
 
 from hosts.models import DockerHost
-
-NOT_FOUND = 4
+from supervisor.exit_codes import NOT_FOUND
 
 
 def positive_seconds(text: str) -> float:

@@ -7,6 +7,7 @@ master tells it which processes there are. It keeps the process rows, and writes
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import signal
 import socket
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from hosts.models import DockerHost
 from jobs import reasons
 from jobs.models import Attempt
 from supervisor import database, processes
-from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
+from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
 from supervisor.listening import Listener, listener
@@ -65,6 +66,9 @@ class Clerk:
         except ConfigurationError as exc:
             logger.error("supervisor refuses to work", reason=str(exc))
             return CONFIGURATION
+        if unknown := self._unknown_hosts():
+            logger.error("there is no host of that name", names=unknown, known=_some_names())
+            return NOT_FOUND
         self._pipes.tell(b"R")
         while self._tick():
             self._wake.wait(self._turn())
@@ -112,6 +116,10 @@ class Clerk:
             self._listener = None
         connection.close()
 
+    def _unknown_hosts(self) -> list[str]:
+        known = DockerHost.objects.filter(name__in=self._host_names, archived_at=None)
+        return sorted(set(self._host_names) - set(known.values_list("name", flat=True)))
+
     def _hosts(self) -> list[dict[str, Any]]:
         hosts = DockerHost.objects.active()
         # A host that was switched off keeps its worker until nothing runs on it any more.
@@ -119,8 +127,24 @@ class Clerk:
         wanted = hosts | DockerHost.objects.filter(pk__in=busy)
         if self._host_names:
             wanted = wanted.filter(name__in=self._host_names)
-        rows = wanted.distinct().values_list("pk", "name", "updated_at")
-        return [{"id": str(pk), "name": name, "key": str(updated_at)} for pk, name, updated_at in rows]
+        rows = wanted.distinct().defer("secret_config")
+        return [{"id": str(host.pk), "name": host.name, "key": _row_key(host)} for host in rows]
+
+
+def _row_key(host: DockerHost) -> str:
+    """Changes when the settings of a host do, by whatever way they were changed."""
+    settings = (
+        host.updated_at,
+        host.executor_type,
+        host.connection_string,
+        host.executor_config,
+        host.is_active,
+    )
+    return hashlib.sha256(repr(settings).encode()).hexdigest()
+
+
+def _some_names() -> list[str]:
+    return list(DockerHost.objects.filter(archived_at=None).values_list("name", flat=True)[:5])
 
 
 def _known(row: dict[str, Any]) -> Known:

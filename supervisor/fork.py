@@ -64,8 +64,13 @@ def fork(title: str, main: Callable[[ChildPipes], int], *, close: Iterable[int])
         os.close(control_reader)
         os.close(progress_writer)
         return pid, progress_reader, control_writer
-    _become_child(master, title, [*close, control_writer, progress_reader], held)
-    os._exit(_run(main, ChildPipes(control_reader, progress_writer)))
+    # Whatever happens from here on, this process never returns into the master's code.
+    code = INTERNAL
+    try:
+        _become_child(master, title, [*close, control_writer, progress_reader], held)
+        code = _run(main, ChildPipes(control_reader, progress_writer))
+    finally:
+        os._exit(code)
 
 
 def _become_child(master: int, title: str, close: Iterable[int], held: Iterable[int]) -> None:

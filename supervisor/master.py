@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import select
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ from hosts.executors import registry
 from hosts.identity import boot_clock
 from supervisor.child import CLERK, Child
 from supervisor.clerk import start_clerk
-from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
+from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes, fork
 from supervisor.lines import LineSocket
 from supervisor.models import Role
@@ -188,7 +187,9 @@ class Master:
             exit=policy.last_exit,
             failures=policy.failures,
         )
-        if child.key == CLERK and child.ready_clock is None and code in {CONFIGURATION, TRY_LATER}:
+        if policy.is_crash_looping:
+            logger.error("child crash-loops; it is started ever more seldom", child=child.name)
+        if child.key == CLERK and child.ready_clock is None and code in {CONFIGURATION, TRY_LATER, NOT_FOUND}:
             self._stopping, self.exit_code = True, code
 
     def _reap_strangers(self) -> None:
@@ -350,10 +351,7 @@ class Master:
 
     def _await(self, whom: Callable[[], list[Child]], until: float) -> None:
         while whom() and boot_clock() < until:
-            select.select(
-                [child.pidfd for child in whom()] + [self._wake.reader], [], [], until - boot_clock()
-            )
-            self._wake.clear()
+            self._wake.wait(until - boot_clock(), also=[child.pidfd for child in whom()])
             if {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT} & set(self._signals.take()):
                 self._send_all(signal.SIGQUIT)
             self._reap()

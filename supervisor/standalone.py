@@ -50,7 +50,7 @@ class Standalone:
         self._wake = Wake()
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT))
         self._beat_clock = 0.0
-        settings = WorkerSettings(
+        self._settings = settings = WorkerSettings(
             installation=installation.current().id,
             identity=self._me,
             who=f"process_container_jobs@{socket.gethostname()}:{os.getpid()}",
@@ -58,18 +58,18 @@ class Standalone:
             retention_hours=options.retention_hours,
         )
         self._workers = [HostWorker(host, settings, self._wake, self._spare_room) for host in hosts]
-        self._loop = WorkerLoop(self._workers, self._wake, self)
+        self._loop = WorkerLoop(self._workers, self._wake, self, self._successor)
+        self._claimed_before = 0
 
     def run(self) -> int:
         """Work; the number of jobs claimed."""
         setproctitle(f"tallyman: process_container_jobs ({len(self._workers)} hosts)")
-        claimed = list(self._workers)
         try:
             self._loop.run(until=self._is_done)
         finally:
             self._loop.detach(self._options.shutdown_timeout_seconds)
             self._forget_row()
-        return sum(worker.claimed_count for worker in claimed)
+        return self._claimed_before + sum(worker.claimed_count for worker in self._workers)
 
     def tick(self) -> bool:
         """Beat, and see whether a signal says stop."""
@@ -80,6 +80,14 @@ class Standalone:
             self._beat_clock = boot_clock() + _BEAT_EVERY_SECONDS
             self._beat()
         return True
+
+    def _successor(self, worker: HostWorker) -> HostWorker | None:
+        """Who goes on with a host whose settings changed, or that was taken from us and may come back."""
+        self._claimed_before += worker.claimed_count
+        host = DockerHost.objects.active().filter(pk=worker.host.pk).first()
+        if host is None or worker.is_parked or self._options.once:
+            return None
+        return HostWorker(host, self._settings, self._wake, self._spare_room)
 
     def _beat(self) -> None:
         held = sum(worker.held_slots for worker in self._workers)

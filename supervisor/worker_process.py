@@ -46,7 +46,8 @@ class WorkerProcess:
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         self._worker: HostWorker | None = None
         self._loop: WorkerLoop | None = None
-        self._quit = False
+        self._quit = self._draining = False
+        self._extra_slots = 0
 
     def run(self) -> int:
         """Work until told to stop or until there is nothing to do here; one of `supervisor.exit_codes`."""
@@ -58,6 +59,7 @@ class WorkerProcess:
             return OK
         self._worker = worker = HostWorker(host, self._settings(), self._wake, lambda: None)
         self._loop = loop = WorkerLoop([worker], self._wake, self)
+        self._pass_on()
         self._pipes.tell(b"R")
         loop.run()
         if not self._quit:
@@ -85,12 +87,16 @@ class WorkerProcess:
             return True
         if not words:  # the master is gone
             return False
-        if self._worker is None or self._loop is None:
-            return True
-        self._worker.extra_slots += words.count(MORE) - words.count(LESS)
-        self._worker.draining = self._worker.draining or DRAIN in words
-        self._loop.poke()
+        self._extra_slots += words.count(MORE) - words.count(LESS)
+        self._draining = self._draining or DRAIN in words
+        self._pass_on()
         return True
+
+    def _pass_on(self) -> None:
+        """Let the worker know what was said, while it was still booting too."""
+        if self._worker and self._loop:
+            self._worker.extra_slots, self._worker.draining = self._extra_slots, self._draining
+            self._loop.poke()
 
     def _settings(self) -> WorkerSettings:
         return WorkerSettings(

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
             outcomes[name] = f"{'FAILED: required, but' if promised else 'left out:'} {reason}"
             codes.append(FAILED if promised else NO_TESTS)
             continue
-        code = _run(name, arguments)
+        code = _run(name, arguments, again=any(one != NO_TESTS for one in codes))
         outcomes[name] = WORDS.get(code, f"FAILED (pytest's exit code {code})")
         codes.append(code)
         if code == INTERRUPTED:
@@ -46,9 +46,9 @@ def _wanted() -> list[str]:
     return wanted
 
 
-def _run(name: str, arguments: list[str]) -> int:
+def _run(name: str, arguments: list[str], *, again: bool) -> int:
     print(f"\n== {name}", flush=True)
-    environment = {**os.environ, "TALLYMAN_TEST_DB": name}
+    environment = {**os.environ, "TALLYMAN_TEST_DB": name, databases.AGAIN: "1" if again else ""}
     try:
         return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment)
     except KeyboardInterrupt:

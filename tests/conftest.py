@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,19 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests marked for the other database: they run in the other pass."""
-    other = {"sqlite": "postgres_only", "postgres": "sqlite_only"}[databases.chosen()]
-    leaving = [item for item in items if item.get_closest_marker(other)]
+    """Leave out the tests of the other database, and those without one if an earlier pass ran them."""
+    leaving = [item for item in items if not _belongs_here(item)]
     if leaving:
         config.hook.pytest_deselected(items=leaving)
-        items[:] = [item for item in items if not item.get_closest_marker(other)]
+        items[:] = [item for item in items if item not in leaving]
+
+
+def _belongs_here(item: pytest.Item) -> bool:
+    other = {"sqlite": "postgres_only", "postgres": "sqlite_only"}[databases.chosen()]
+    if item.get_closest_marker(other):
+        return False
+    fixtures = {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))
+    return not os.environ.get(databases.AGAIN) or bool(fixtures or item.get_closest_marker("django_db"))
 
 
 @pytest.fixture(scope="session")

@@ -185,8 +185,6 @@ class SampleAdmin(ReadOnly, ModelAdmin[HostSample]):
         "jobs_running",
         "slots",
         "containers_running",
-        "cpu_percent",
-        "memory_used_bytes",
     )
     list_select_related = ("host",)
     show_full_result_count = False

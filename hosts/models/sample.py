@@ -16,8 +16,6 @@ class HostSample(models.Model):
     jobs_running = models.PositiveIntegerField()
     slots = models.PositiveIntegerField()
     containers_running = models.PositiveIntegerField(null=True)
-    cpu_percent = models.FloatField(null=True)
-    memory_used_bytes = models.BigIntegerField(null=True)
 
     class Meta:
         ordering = ("-at",)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from hosts.errors import ContainerExecutionError
+from hosts.errors import ConfigurationError, ContainerExecutionError
 from hosts.executors.contract import JobView, Observation
 from jobs import spec
 from jobs.adoption import Found, classify
@@ -126,6 +126,15 @@ def _ignore(_text: str) -> None:
 
 
 def _thaw(run: Run) -> JobView:
+    try:
+        return _thawed(run)
+    except ConfigurationError as exc:  # a secret that no key decrypts
+        raise ContainerExecutionError(
+            str(exc), failure_class="bad_spec", hint="Set the secret again, then submit the job again."
+        ) from exc
+
+
+def _thawed(run: Run) -> JobView:
     attempt = Attempt.objects.select_related("job").get(pk=run.attempt_id)
     template_secrets: dict[str, str] = {}
     job_secrets: dict[str, str] = {}

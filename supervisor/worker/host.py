@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
 from hosts import leases
@@ -21,9 +20,8 @@ from hosts.identity import ProcessIdentity, boot_clock
 from hosts.leases import Lease
 from hosts.models import DockerHost, HostState
 from jobs import claims, routing
-from jobs.models import Attempt, ContainerJob
+from jobs.models import ContainerJob
 from jobs.states import AttemptState
-from jobs.usage import UsageTotals
 from supervisor.worker import ledger, progress, stopping
 from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
@@ -69,7 +67,7 @@ class HostWorker:
         self.extra_slots = 0
         self.claimed_count = 0
         self._engine: Engine | None = None
-        self._readings: list[UsageRead] = []
+        self._readings: dict[UUID, UsageRead] = {}
         self._poll_clock = self._renew_clock = self._take_clock = 0.0
         self._poked = self._claim_due = True
         self._crowded = False
@@ -83,6 +81,8 @@ class HostWorker:
         now = boot_clock()
         if self.lease is None and not self._take(now):
             return _TAKE_AGAIN_SECONDS
+        if self._engine and not self._engine.pump.is_alive:
+            raise RuntimeError("the thread that reads the logs has ended; the log has its last words")
         try:
             self._keep_lease(now)
             self._take_messages(now)
@@ -156,18 +156,7 @@ class HostWorker:
         """Look after every open attempt of the host: at first those of former owners, and later any whose
         claim was committed while its answer got lost."""
         assert self.lease is not None
-        mine = Attempt.objects.filter(host_id=self.host.id, epoch=self.lease.epoch).open()
-        unknown = set(mine.values_list("pk", flat=True)) - self.runs.keys()
-        if not unknown:
-            return
-        mine = mine.filter(pk__in=unknown)
-        left = ExpressionWrapper(F("deadline_at") - Now(), output_field=DurationField())
-        time_left = dict(mine.exclude(deadline_at=None).annotate(left=left).values_list("pk", "left"))
-        for attempt in mine.select_related("job"):
-            run = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
-            run.usage = UsageTotals.stored(attempt.id)
-            if attempt.id in time_left:
-                run.deadline_clock = now + time_left[attempt.id].total_seconds()
+        for run in ledger.open_runs(self.host.id, self.lease.epoch, known=self.runs.keys(), now=now):
             self.runs[run.attempt_id] = run
 
     def _keep_lease(self, now: float) -> None:
@@ -196,7 +185,7 @@ class HostWorker:
                 case PieceRead() | LogEnded():
                     self._logbook.take(self.runs.get(message.run_id), message, now)
                 case UsageRead():
-                    self._readings.append(message)
+                    self._take_reading(message)
                 case Hint():
                     self._take_hint(message, now)
 
@@ -211,6 +200,12 @@ class HostWorker:
                 self._keeper.doubt()
             progress.apply(run, done, installation=self.settings.installation, now=now)
 
+    def _take_reading(self, reading: UsageRead) -> None:
+        if run := self.runs.get(reading.run_id):
+            run.usage.add(reading.usage)
+            # The newest only: while the database is away nothing may pile up here.
+            self._readings[reading.run_id] = reading
+
     def _take_hint(self, hint: Hint, now: float) -> None:
         if hint.container_id is None:
             for run in self.runs.values():
@@ -219,7 +214,7 @@ class HostWorker:
         for run in self.runs.values():
             if run.container_id == hint.container_id:
                 run.look_clock = now if hint.action in {"die", "oom", "stop"} else run.look_clock
-                if hint.action == "oom":
+                if hint.action == "oom" and not run.oom_seen:
                     run.oom_seen = True
                     run.engine_lines.append("oom")
 
@@ -271,17 +266,9 @@ class HostWorker:
                 run.freed_bytes = 0
 
     def _store_usage(self) -> None:
-        readings, self._readings = self._readings, []
-        if not readings:
-            return
-        try:
-            ledger.store_usage(readings, self.runs)
-        except Exception:
-            self._readings = readings + self._readings
-            raise
-        for reading in readings:
-            if run := self.runs.get(reading.run_id):
-                run.usage.add(reading.usage)
+        if self._readings:
+            ledger.store_usage(list(self._readings.values()), self.runs)
+            self._readings.clear()
 
     def _ended(self, run: Run, now: float) -> None:
         assert self._engine is not None
@@ -316,7 +303,6 @@ class HostWorker:
 
     def _poll(self, now: float) -> None:
         self._poll_clock = now + self.settings.poll_interval_seconds
-        self._poked, self._claim_due = False, True
         self._adopt(now)
         self.over = self.over or self._keeper.refresh(self.runs)
         wanted = ContainerJob.objects.filter(
@@ -326,6 +312,8 @@ class HostWorker:
         for run in self.runs.values():
             if run.job_id in forced:
                 stopping.want_cancel(run, now, force=forced[run.job_id])
+        # Last, so that a database that went away in between does not make us forget the poke.
+        self._poked, self._claim_due = False, True
 
     def _claim(self, now: float) -> None:
         assert self.lease is not None
@@ -334,10 +322,15 @@ class HostWorker:
         room = self.slots - self.held_slots
         spare = self._spare_room()
         # Room of the whole process that other hosts' jobs hold comes back without a word: ask again.
-        self._claim_due = self._crowded = spare is not None and spare <= 0 < room
+        crowded = spare is not None and spare <= 0 < room
         room = room if spare is None else min(room, spare)
-        if room <= 0:
-            return
+        if room > 0:
+            self._claim_up_to(room, now)
+        # Not before the claim has been answered: until then it is still to be made.
+        self._claim_due = self._crowded = crowded
+
+    def _claim_up_to(self, room: int, now: float) -> None:
+        assert self.lease is not None
         stand_back = routing.better_host_exists(self.host, free=self.slots - self.held_slots)
         self._claims += 1
         wanted = claims.Wanted(
@@ -363,6 +356,18 @@ class HostWorker:
             return
         engine = self._engine
         self._dispatcher.stopping = True
+        try:
+            self._finish_steps(until_clock)
+        finally:
+            self.lease.trusted_until = 0.0  # what still waits for a thread must not be done any more
+            engine.stop(max(0.2, until_clock - boot_clock()))
+        self._take_messages(boot_clock())
+        self._write(boot_clock())
+        leases.release(self.lease)
+        self._log.info("host released", attempts=len(self.runs))
+        self.lease, self._engine = None, None
+
+    def _finish_steps(self, until_clock: float) -> None:
         while (
             any(run.busy and run.need is not Need.PULL for run in self.runs.values())
             and boot_clock() < until_clock
@@ -370,13 +375,6 @@ class HostWorker:
             self._wake.wait(0.05)
             self._take_messages(boot_clock())
             self._write(boot_clock())
-        self.lease.trusted_until = 0.0  # what still waits for a thread must not be done any more
-        engine.stop(max(0.2, until_clock - boot_clock()))
-        self._take_messages(boot_clock())
-        self._write(boot_clock())
-        leases.release(self.lease)
-        self._log.info("host released", attempts=len(self.runs))
-        self.lease, self._engine = None, None
 
     def _patience(self, now: float) -> float:
         if self.lease is None:

@@ -9,10 +9,10 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from hosts.errors import EngineError
+from hosts.errors import EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
 from hosts.leases import Lease
-from hosts.models import Availability, DockerHost, HostRequest, HostSample, HostState
+from hosts.models import Availability, DockerHost, HostLease, HostRequest, HostSample, HostState
 from jobs import reconcile
 from jobs.models import Attempt
 from jobs.states import AttemptState
@@ -112,6 +112,8 @@ class HostKeeper:
     def refresh(self, runs: dict[UUID, Run]) -> str:
         """Read the host's row and requests again; why there is nothing more to do here, if so."""
         self._runs = runs
+        if not self._lease_is_ours():
+            raise LeaseLost(f"Host {self._host.name} was taken from this worker.")
         try:
             row = DockerHost.objects.get(pk=self._host.pk)
         except DockerHost.DoesNotExist:
@@ -124,13 +126,19 @@ class HostKeeper:
         open_runs = any(run.state is not AttemptState.ENDED for run in runs.values())
         return "" if row.is_active or open_runs else "the host is switched off"
 
+    def _lease_is_ours(self) -> bool:
+        ours = HostLease.objects.filter(
+            host_id=self._host.pk, epoch=self._lease.epoch, owner=self._lease.owner
+        )
+        return ours.filter(released_at=None).exists()
+
     def _take_requests(self) -> None:
-        new = HostRequest.objects.filter(host=self._host, taken_at=None, expires_at__gt=Now())
+        new = HostRequest.objects.filter(host=self._host, done_at=None, expires_at__gt=Now())
+        new = new.exclude(pk__in=self._waiting)  # what a former worker took and did not answer is ours now
         ids = list(new.values_list("pk", flat=True))
         if ids and new.filter(pk__in=ids).update(taken_at=Now()):
             self._waiting += ids
             self._check_clock = 0.0
-            self._list_clock = max(self._list_clock, self._check_clock)
 
     def _answer_requests(self, *, ok: bool, result: str) -> None:
         if self._waiting:
@@ -187,6 +195,7 @@ class HostKeeper:
 
     def _identity_trouble(self, engine_id: str) -> str:
         if self._host.engine_id == engine_id:
+            self._engine.hands.engine_id = engine_id
             return ""
         if self._host.engine_id:
             return (
@@ -199,7 +208,7 @@ class HostKeeper:
         except IntegrityError:
             other = DockerHost.objects.filter(engine_id=engine_id).values_list("name", flat=True).first()
             return f"This is the engine of host {other!r} already. One engine, one host: remove one of them."
-        self._host.engine_id = engine_id
+        self._host.engine_id = self._engine.hands.engine_id = engine_id
         return ""
 
     def _attempts(self) -> Any:

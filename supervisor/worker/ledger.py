@@ -7,12 +7,14 @@ looked up, and only a row that is not ours any more makes the worker let the run
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.functions import Now
 
 from jobs import batches, excerpts, logs, moves, retry, usage
 from jobs.models import Attempt
@@ -33,6 +35,25 @@ _KINDS = {
     "to_exited": AttemptState.EXITED,
 }
 _ORDER = list(AttemptState)
+
+
+def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float) -> list[Run]:
+    """Runs of the host's open attempts that are not known yet; `now` is the boot clock's."""
+    mine = Attempt.objects.filter(host_id=host_id, epoch=epoch).open()
+    unknown = set(mine.values_list("pk", flat=True)).difference(known)
+    if not unknown:
+        return []
+    mine = mine.filter(pk__in=unknown)
+    left = ExpressionWrapper(F("deadline_at") - Now(), output_field=DurationField())
+    time_left = dict(mine.exclude(deadline_at=None).annotate(left=left).values_list("pk", "left"))
+    runs = []
+    for attempt in mine.select_related("job").defer("job__secret_environment"):
+        run = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
+        run.usage = usage.UsageTotals.stored(attempt.id)
+        if attempt.id in time_left:
+            run.deadline_clock = now + time_left[attempt.id].total_seconds()
+        runs.append(run)
+    return runs
 
 
 def write_moves(runs: Iterable[Run], who: str) -> tuple[list[Run], list[Run]]:
@@ -127,10 +148,21 @@ def write_ends(runs: Sequence[Run], host_name: str, who: str) -> tuple[list[Run]
         # The answer to an earlier write of this log was lost: count what is there, and end in the next turn.
         while exc.run.pieces and exc.run.next_seq < exc.stored:
             _stored(exc.run)
+        if exc.stored < exc.run.next_seq:
+            exc.run.next_seq = exc.stored
+            exc.run.logs_note = "The database lost a part of the log that it had already."
         return [], []
-    return [run for run in runs if run.attempt_id in held], [
-        run for run in runs if run.attempt_id not in held
-    ]
+    held |= _ended_before([run for run in runs if run.attempt_id not in held])
+    ended = [run for run in runs if run.attempt_id in held]
+    return ended, [run for run in runs if run.attempt_id not in held]
+
+
+def _ended_before(runs: Sequence[Run]) -> set[UUID]:
+    """Of ends that changed nothing: those that are there already, from a try whose answer was lost."""
+    if not runs:
+        return set()
+    ours = Attempt.objects.filter(pk__in=[run.attempt_id for run in runs], epoch=runs[0].epoch)
+    return set(ours.filter(state=AttemptState.ENDED).values_list("pk", flat=True))
 
 
 class _AlreadyStored(Exception):

@@ -96,6 +96,11 @@ class LogPump:
         """A piece is in the database (or not wanted any more): its share is free again."""
         self._order("stored", run_id, held)
 
+    @property
+    def is_alive(self) -> bool:
+        """False: the thread crashed, and no log is read any more."""
+        return self._thread.is_alive()
+
     def stop(self, timeout_seconds: float) -> None:
         """Send what was read, let all sources go, end the thread."""
         self._stopping = True
@@ -220,7 +225,7 @@ class LogPump:
 
     def _flush_old(self) -> None:
         now = time.monotonic()
-        for stream in self._streams.values():
+        for stream in list(self._streams.values()):
             if stream.buffer and now - stream.since >= FLUSH_AFTER_SECONDS:
                 self._flush(stream)
 
@@ -229,8 +234,19 @@ class LogPump:
             return
         data = bytes(stream.buffer)
         stream.buffer.clear()
+        try:
+            piece = Piece.of(data)
+        except ValueError as exc:  # a frame that is none: this source cannot be trusted, the others can
+            self._give_up(stream, f"the log holds something that is no record: {exc}")
+            return
         self._held[stream.run_id] = self._held.get(stream.run_id, 0) + len(data)
-        self._inbox.put(PieceRead(stream.run_id, Piece.of(data), len(data)))
+        self._inbox.put(PieceRead(stream.run_id, piece, len(data)))
+
+    def _give_up(self, stream: _Stream, error: str) -> None:
+        if stream.run_id in self._streams:
+            self._end(stream, error)
+        else:
+            self._inbox.put(LogEnded(stream.run_id, error))
 
     def _end(self, stream: _Stream, error: str, *, is_gone: bool = False) -> None:
         self._unregister(stream)

@@ -23,6 +23,7 @@ logger = structlog.get_logger(__name__)
 _OPEN_AGAIN_SECONDS = 1.0
 _DRAIN_SECONDS = 5.0
 _LAST_IDLE_SECONDS = 30.0
+_LAST_READS = 20
 
 
 class Logbook:
@@ -85,29 +86,39 @@ class Logbook:
     def take(self, run: Run | None, message: PieceRead | LogEnded, now: float) -> None:
         """A piece was read, or a source came to its end."""
         if isinstance(message, PieceRead):
-            if run is None:
-                self._engine.pump.stored(message.run_id, message.held)
-            else:
-                run.pieces.append(message)
-                if run.log is LogStage.LAST:
-                    run.log_clock = now + _LAST_IDLE_SECONDS
-            return
+            self._take_piece(run, message, now)
+        elif run is not None:
+            self._take_end(run, message, now)
+
+    def _take_piece(self, run: Run | None, message: PieceRead, now: float) -> None:
         if run is None:
+            self._engine.pump.stored(message.run_id, message.held)
             return
-        if run.log is LogStage.LAST and not message.error:
-            run.log, run.log_clock = LogStage.DONE, 0.0
-            return
-        if run.log is LogStage.LAST and message.is_gone:
-            _give_up(run, message.error)
-            return
+        run.pieces.append(message)
+        run.vain_reads = 0
+        if run.log is LogStage.LAST:
+            run.log_clock = now + _LAST_IDLE_SECONDS
+
+    def _take_end(self, run: Run, message: LogEnded, now: float) -> None:
         if message.error:
             logger.debug("log source broke", attempt=str(run.attempt_id), reason=message.error)
+        if run.log is LogStage.LAST and self._take_last(run, message):
+            return
         run.log = LogStage.ENDED
         running = run.state is not AttemptState.EXITED
         run.log_clock = now + _OPEN_AGAIN_SECONDS if message.error or running else 0.0
         run.look_clock = now
 
+    def _take_last(self, run: Run, message: LogEnded) -> bool:
+        """The last read came to its end; False: it has to be made again."""
+        run.vain_reads += 1
+        if not message.error:
+            run.log, run.log_clock = LogStage.DONE, 0.0
+        elif message.is_gone or run.vain_reads >= _LAST_READS:
+            _give_up(run, message.error)
+        return run.log is LogStage.DONE
+
 
 def _give_up(run: Run, reason: str) -> None:
-    run.logs_note = f"The engine has no log to read: {reason}"[:200]
+    run.logs_note = f"The engine gives no log to read: {reason}"[:200]
     run.log, run.log_clock = LogStage.DONE, 0.0

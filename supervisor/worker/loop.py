@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import structlog
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 
 from hosts.identity import boot_clock
 from supervisor.worker.host import HostWorker
@@ -33,8 +33,15 @@ class Control(Protocol):
 class WorkerLoop:
     """Turns its workers until told to stop, or until none of them has anything to do here any more."""
 
-    def __init__(self, workers: list[HostWorker], wake: Wake, control: Control) -> None:
-        self.workers = workers
+    def __init__(
+        self,
+        workers: list[HostWorker],
+        wake: Wake,
+        control: Control,
+        successor: Callable[[HostWorker], HostWorker | None] = lambda _worker: None,
+    ) -> None:
+        """`successor` makes another worker for the host of one that is over; None: nobody shall go on."""
+        self.workers, self._successor = workers, successor
         self._wake, self._control = wake, control
         self._database_failures = 0
 
@@ -42,13 +49,15 @@ class WorkerLoop:
         """Work until the control says stop, `until` says so, or every worker is over."""
         while self._control.tick():
             patience = self._turn()
-            if until():
+            if not self._database_failures and until():
                 return
             self._wake.wait(patience)
             for worker in [worker for worker in self.workers if worker.over]:
                 logger.info("worker is over", host=worker.host.name, reason=worker.over)
                 self._give_back(worker, boot_clock() + 2.0)
                 self.workers.remove(worker)
+                if after := self._successor(worker):
+                    self.workers.append(after)
                 if not self.workers:
                     return
 
@@ -61,7 +70,7 @@ class WorkerLoop:
         try:
             close_old_connections()
             waits = [worker.turn() for worker in self.workers]
-        except (DatabaseError, InterfaceError) as exc:
+        except (OperationalError, InterfaceError) as exc:
             return self._database_trouble(exc)
         if self._database_failures:
             logger.info("database is back")

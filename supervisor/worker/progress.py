@@ -231,7 +231,7 @@ def _columns(run: Run, seen: Observation) -> dict[str, Any]:
     return {
         "container_id": seen.container_id,
         "image_digest": seen.image_digest,
-        "executor_metadata": dict(seen.metadata),
+        "executor_metadata": {**((run.view and run.view.saved_metadata) or {}), **seen.metadata},
     }
 
 

@@ -79,7 +79,6 @@ class Run:
     container_id: str = ""
     stop_reason: str = ""
     stopping_at: Any = None
-    started_at: Any = None
     need: Need = Need.ENSURE
     busy: bool = False
     resume_clock: float = 0.0
@@ -105,6 +104,7 @@ class Run:
     retry_delay_seconds: float | None = None
     log: LogStage = LogStage.NONE
     log_clock: float = 0.0
+    vain_reads: int = 0
     pieces: deque[PieceRead] = field(default_factory=deque)
     freed_bytes: int = 0  # of pieces that are stored, and that the log pump was not told of yet
     next_seq: int = 0
@@ -132,7 +132,6 @@ class Run:
             container_id=attempt.container_id,
             stop_reason=attempt.stop_reason,
             stopping_at=attempt.stopping_at,
-            started_at=attempt.started_at,
             need=Need.ENSURE if claimed else Need.OBSERVE,
             seen=_stored_exit(attempt),
             next_seq=attempt.next_seq,

@@ -31,6 +31,7 @@ class Hands:
 
     executor: ContainerExecutor
     lease: Lease
+    engine_id: str = ""  # the one we know, once it is known
 
     def guard(self) -> None:
         """Raise if the lease is not trusted any more: whatever follows must not happen."""
@@ -62,8 +63,10 @@ def observe(hands: Hands, ref: str) -> Observation | None:
     """What the engine shows of the container; None if it is healthy and has none."""
     seen = hands.executor.observe(ref)
     if seen is None:
-        # "Not there" counts only from an engine that answers to who it is.
-        hands.executor.check()
+        # "Not there" counts only from the engine we know: another one may answer at its address.
+        facts = hands.executor.check()
+        if hands.engine_id and facts.engine_id != hands.engine_id:
+            raise DockerConnectionError(f"Another engine answers: {facts.engine_id}, not {hands.engine_id}.")
     return seen
 
 

@@ -61,13 +61,15 @@ def begin(run: Run, now: float) -> None:
 
 def clocks_of(run: Run) -> list[float]:
     """When the run next wants something that no message will tell, on the boot clock."""
-    clocks = [run.log_clock] if run.log_clock else []
+    reading = run.need is Need.COLLECT or run.state in {AttemptState.RUNNING, AttemptState.STOPPING}
+    clocks = [run.log_clock] if run.log_clock and reading and run.need is not Need.OBSERVE else []
     if run.busy:
         return clocks
-    if run.deadline_clock is not None and not run.stop_reason:
+    if run.deadline_clock is not None and run.state is AttemptState.RUNNING and not run.stop_reason:
         clocks.append(run.deadline_clock)
     if run.need is Need.WATCH:
-        clocks += [run.look_clock, *([run.kill_clock] if run.kill_clock is not None else [])]
+        clocks.append(max(run.look_clock, run.resume_clock))
+        clocks += [run.kill_clock] if run.kill_clock is not None else []
     elif run.need not in {Need.COLLECT, Need.GONE}:
         clocks.append(run.resume_clock)
     return clocks

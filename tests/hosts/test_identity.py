@@ -91,6 +91,6 @@ def test_the_boot_clock_goes_forward():
 
 
 def test_a_machine_has_a_name_that_tells_it_from_a_copy():
-    name, _, machine_id = identity.machine_name().partition("/")
+    name, _, machine_id = identity.current().machine.partition("/")
     assert name
     assert len(machine_id) <= 32

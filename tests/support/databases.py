@@ -14,6 +14,8 @@ from tests.support import postgres
 from tests.support.postgres import PostgresServer
 
 NAMES = ("sqlite", "postgres")
+# Set in a pass that is not the first: tests without a database have been run then.
+AGAIN = "TALLYMAN_TEST_AGAIN"
 SERVER_URL = "TALLYMAN_TEST_POSTGRES_URL"
 
 

@@ -14,6 +14,8 @@ from tests.support.waiting import wait_until
 
 Value = TypeVar("Value")
 PATIENCE_SECONDS = 30
+# Shorter, so that a test in which two wait for each other fails instead of hanging.
+LOCK_TIMEOUT_SECONDS = 15
 
 
 def race(count: int, work: Callable[[int], Value]) -> list[Value]:
@@ -53,6 +55,9 @@ def _someone_waits() -> bool:
 
 def _with_own_connection(work: Callable[..., Value], *arguments: Any) -> Value:
     try:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
         return work(*arguments)
     finally:
         connection.close()

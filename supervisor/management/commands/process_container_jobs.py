@@ -8,8 +8,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from hosts.errors import TallymanError
 from hosts.models import DockerHost
-from supervisor import cleanup
+from supervisor import cleanup, database
 from supervisor.arguments import host_named, positive_integer, positive_seconds
+from supervisor.exit_codes import FAILED, TRY_LATER
 from supervisor.standalone import Standalone, StandaloneOptions
 
 
@@ -56,11 +57,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        if trouble := database.trouble_with_database():
+            raise CommandError(f"The database cannot be worked with: {trouble}", returncode=TRY_LATER)
         name = options["host"]
         hosts = [host_named(name)] if name else list(DockerHost.objects.active())
         if not hosts:
             raise CommandError(
-                "There is no active host. Add one with `manage_docker_host add`.", returncode=1
+                "There is no active host. Add one with `manage_docker_host add`.", returncode=FAILED
             )
         try:
             if options["cleanup"]:
@@ -68,7 +71,7 @@ class Command(BaseCommand):
             else:
                 self._work(hosts, options)
         except TallymanError as exc:
-            raise CommandError(str(exc), returncode=1) from exc
+            raise CommandError(str(exc), returncode=FAILED) from exc
 
     def _work(self, hosts: list[DockerHost], options: dict[str, Any]) -> None:
         standalone = Standalone(
@@ -84,9 +87,16 @@ class Command(BaseCommand):
         self.stderr.write(f"{standalone.run()} jobs were taken.")
 
     def _clean(self, hosts: list[DockerHost], hours: float) -> None:
+        failed = False
         for host in hosts:
-            for line in cleanup.remove_old_containers(host, hours=hours):
-                self.stdout.write(line)
+            try:
+                for line in cleanup.remove_old_containers(host, hours=hours):
+                    self.stdout.write(line)
+            except TallymanError as exc:  # a host that does not answer must not keep the others from it
+                failed = True
+                self.stderr.write(f"{host.name}: {exc}")
+        if failed:
+            raise CommandError("Not every host could be cleaned.", returncode=FAILED)
 
 
 def _hours(text: str) -> float:
