@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tests.support import databases, requirements
 
+# Two at a time, a file on one of them: most tests wait for processes and engines. `-n0` turns it off.
+IN_PARALLEL = ("-n2", "--dist=loadfile")
 ROOT = Path(__file__).resolve().parent.parent
 
 OK, FAILED, INTERRUPTED, NO_TESTS = 0, 1, 2, 5  # pytest's exit codes
@@ -50,7 +52,8 @@ def _run(name: str, arguments: list[str], *, again: bool) -> int:
     print(f"\n== {name}", flush=True)
     environment = {**os.environ, "TALLYMAN_TEST_DB": name, databases.AGAIN: "1" if again else ""}
     try:
-        return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment)
+        command = [sys.executable, "-m", "pytest", *IN_PARALLEL, *arguments]
+        return subprocess.call(command, cwd=ROOT, env=environment)
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -87,16 +87,15 @@ class Command(BaseCommand):
         self.stderr.write(f"{standalone.run()} jobs were taken.")
 
     def _clean(self, hosts: list[DockerHost], hours: float) -> None:
-        failed = False
+        failed = []
         for host in hosts:
             try:
                 for line in cleanup.remove_old_containers(host, hours=hours):
                     self.stdout.write(line)
             except TallymanError as exc:  # a host that does not answer must not keep the others from it
-                failed = True
-                self.stderr.write(f"{host.name}: {exc}")
+                failed.append(str(exc))
         if failed:
-            raise CommandError("Not every host could be cleaned.", returncode=FAILED)
+            raise CommandError(f"Not cleaned: {' '.join(failed)}", returncode=FAILED)
 
 
 def _hours(text: str) -> float:

@@ -1,0 +1,243 @@
+"""How far the reading of each log is: followed while it runs, read once more after the exit, then done."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from hosts.errors import ContainerExecutionError
+from hosts.executors import frames
+from jobs.logs import Piece
+from jobs.states import AttemptState
+from supervisor.worker.log_pump import LogEnded, PieceRead
+from supervisor.worker.logbook import Logbook
+from supervisor.worker.run import LogStage, Need, Run
+from supervisor.worker.steps import StepDone
+from tests.supervisor.log_sources import PolledSource
+from tests.supervisor.runs import AWAY, NOW, make_run
+
+GONE = ContainerExecutionError("no such container", failure_class="log_missing")
+
+
+class FakePump:
+    def __init__(self) -> None:
+        self.orders: list[tuple[Any, ...]] = []
+
+    def follow(self, run_id: UUID, source: PolledSource) -> None:
+        self.orders.append(("follow", source))
+
+    def drop(self, run_id: UUID) -> None:
+        self.orders.append(("drop",))
+
+    def stored(self, run_id: UUID, held: int) -> None:
+        self.orders.append(("stored", held))
+
+
+class FakeEngine:
+    """Notes what is asked of it; `opened` says how each log was asked for: followed or not."""
+
+    def __init__(self) -> None:
+        self.pump = FakePump()
+        self.opened: list[bool] = []
+
+    def step(self, _run_id: UUID, name: str, _call: Callable[..., Any], *_args: Any, follow: bool) -> None:
+        assert name == "LOG"
+        self.opened.append(follow)
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def logbook(engine: FakeEngine) -> Logbook:
+    return Logbook(engine)  # type: ignore[arg-type]
+
+
+def running(**fields: Any) -> Run:
+    return make_run(
+        AttemptState.RUNNING, **{"need": Need.WATCH, "container_id": "c1", "described": True, **fields}
+    )
+
+
+def exited(log: LogStage = LogStage.NONE, **fields: Any) -> Run:
+    return make_run(AttemptState.EXITED, need=Need.COLLECT, container_id="c1", log=log, **fields)
+
+
+def opened(logbook: Logbook, run: Run, *, error: Exception | None = None, now: float = NOW) -> PolledSource:
+    source = PolledSource()
+    result = None if error else source
+    logbook.opened(run, StepDone(run.attempt_id, "LOG", result=result, error=error), now)
+    return source
+
+
+def piece(run: Run) -> PieceRead:
+    data = frames.pack(frames.STDOUT, frames.stamp(0), b"x\n")
+    return PieceRead(run.attempt_id, Piece(zlib.compress(data), frames.tally(data)), len(data))
+
+
+def test_a_running_containers_log_is_followed(logbook: Logbook, engine: FakeEngine) -> None:
+    run = running()
+    logbook.advance(run, NOW)
+    source = opened(logbook, run)
+    logbook.advance(run, NOW + 100)
+    assert (engine.opened, engine.pump.orders) == ([True], [("follow", source)])
+
+
+@pytest.mark.parametrize("fields", [{"described": False}, {"need": Need.OBSERVE}])
+def test_nothing_is_followed_before_the_engine_showed_that_it_runs(
+    logbook: Logbook, engine: FakeEngine, fields: dict[str, Any]
+) -> None:
+    logbook.advance(running(**fields), NOW)
+    assert engine.opened == []
+
+
+@pytest.mark.parametrize("state", [AttemptState.CLAIMED, AttemptState.PULLING, AttemptState.CREATED])
+def test_nothing_is_read_of_what_was_not_started(
+    logbook: Logbook, engine: FakeEngine, state: AttemptState
+) -> None:
+    logbook.advance(make_run(state), NOW)
+    assert engine.opened == []
+
+
+def test_a_followed_log_that_breaks_is_opened_again_after_a_moment(
+    logbook: Logbook, engine: FakeEngine
+) -> None:
+    run = running()
+    logbook.advance(run, NOW)
+    opened(logbook, run)
+    logbook.take(run, LogEnded(run.attempt_id, "cut off"), NOW)
+    logbook.advance(run, NOW + 0.9)
+    assert engine.opened == [True]
+    logbook.advance(run, NOW + 1)
+    assert engine.opened == [True, True]
+
+
+def test_a_log_that_cannot_be_opened_is_tried_again_after_a_moment(
+    logbook: Logbook, engine: FakeEngine
+) -> None:
+    run = running()
+    for turn in range(3):
+        logbook.advance(run, NOW + turn)
+        opened(logbook, run, error=AWAY, now=NOW + turn)
+        logbook.advance(run, NOW + turn + 0.5)
+    assert engine.opened == [True, True, True]
+
+
+def test_the_end_of_a_followed_log_makes_the_worker_look_at_the_container(logbook: Logbook) -> None:
+    run = running(log=LogStage.FOLLOWING, look_clock=NOW + 15)
+    logbook.take(run, LogEnded(run.attempt_id), NOW)
+    assert run.look_clock == NOW
+
+
+def test_a_short_job_is_read_once_after_its_exit(logbook: Logbook, engine: FakeEngine) -> None:
+    run = exited()
+    logbook.advance(run, NOW)
+    source = opened(logbook, run)
+    logbook.take(run, piece(run), NOW)
+    logbook.take(run, LogEnded(run.attempt_id), NOW)
+    logbook.advance(run, NOW)
+    assert (engine.opened, engine.pump.orders) == ([False], [("follow", source)])
+    assert (run.need, len(run.pieces)) == (Need.END, 1)
+
+
+def test_after_the_exit_a_followed_log_comes_to_its_end_before_the_last_read(
+    logbook: Logbook, engine: FakeEngine
+) -> None:
+    run = exited(LogStage.FOLLOWING)
+    logbook.advance(run, NOW)
+    assert engine.opened == []
+    logbook.take(run, LogEnded(run.attempt_id), NOW)
+    logbook.advance(run, NOW)
+    assert engine.opened == [False]
+
+
+def test_a_followed_log_that_does_not_end_is_given_up_for_the_last_read(
+    logbook: Logbook, engine: FakeEngine
+) -> None:
+    run = exited(LogStage.FOLLOWING)
+    logbook.advance(run, NOW)
+    logbook.advance(run, NOW + 4.9)
+    assert engine.pump.orders == []
+    logbook.advance(run, NOW + 5)
+    assert engine.pump.orders == [("drop",)]
+
+
+def test_the_last_read_waits_until_everything_before_it_is_stored(
+    logbook: Logbook, engine: FakeEngine
+) -> None:
+    run = exited(LogStage.ENDED)
+    logbook.take(run, piece(run), NOW)
+    logbook.advance(run, NOW)
+    assert engine.opened == []
+    run.pieces.clear()
+    logbook.advance(run, NOW)
+    assert engine.opened == [False]
+
+
+def test_a_last_read_that_broke_is_made_again(logbook: Logbook, engine: FakeEngine) -> None:
+    run = exited(LogStage.LAST)
+    logbook.take(run, LogEnded(run.attempt_id, "cut off"), NOW)
+    logbook.advance(run, NOW)
+    assert (engine.opened, run.need) == ([], Need.COLLECT)
+    logbook.advance(run, NOW + 1)
+    assert engine.opened == [False]
+
+
+def test_a_last_read_in_which_the_engine_went_quiet_is_given_up(logbook: Logbook, engine: FakeEngine) -> None:
+    run = exited()
+    logbook.advance(run, NOW)
+    opened(logbook, run)
+    logbook.take(run, piece(run), NOW + 20)
+    logbook.advance(run, NOW + 49)
+    assert engine.pump.orders[1:] == []
+    logbook.advance(run, NOW + 50)
+    assert engine.pump.orders[1:] == [("drop",)]
+
+
+def test_a_log_that_can_never_be_read_does_not_keep_the_job_from_ending(
+    logbook: Logbook, engine: FakeEngine
+) -> None:
+    run, now = exited(), NOW
+    while run.need is Need.COLLECT and len(engine.opened) < 1000:
+        logbook.advance(run, now)
+        opened(logbook, run, now=now)
+        logbook.take(run, LogEnded(run.attempt_id, "it is damaged"), now)
+        now += 1
+        logbook.advance(run, now)
+    assert run.need is Need.END
+    assert "it is damaged" in run.logs_note
+    assert 5 < len(engine.opened) < 50
+
+
+def test_a_log_that_is_gone_when_it_is_opened_ends_the_reading_with_the_reason(logbook: Logbook) -> None:
+    run = exited()
+    logbook.advance(run, NOW)
+    opened(logbook, run, error=GONE)
+    logbook.advance(run, NOW)
+    assert run.need is Need.END
+    assert "no such container" in run.logs_note
+
+
+def test_a_log_that_is_gone_when_it_is_read_ends_the_reading_with_the_reason(logbook: Logbook) -> None:
+    run = exited(LogStage.LAST)
+    logbook.take(run, LogEnded(run.attempt_id, str(GONE), is_gone=True), NOW)
+    logbook.advance(run, NOW)
+    assert run.need is Need.END
+    assert "no such container" in run.logs_note
+
+
+def test_what_comes_for_a_run_that_was_let_go_is_let_go_too(logbook: Logbook, engine: FakeEngine) -> None:
+    run = running()
+    source = opened(logbook, run)
+    logbook.opened(None, StepDone(run.attempt_id, "LOG", result=source), NOW)
+    read = piece(run)
+    logbook.take(None, read, NOW)
+    logbook.take(None, LogEnded(run.attempt_id), NOW)
+    assert source.closed
+    assert engine.pump.orders[1:] == [("stored", read.held)]

@@ -1,0 +1,204 @@
+"""The worker in one process, as an operator or cron meets it, on a real engine."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from hosts.models import DockerHost, HostLease, HostState
+from jobs import operations
+from jobs.models import Attempt, ContainerTemplate
+from supervisor.models import SupervisorProcess
+from tests.supervisor.working import AnyEngine, most_at_once, names, shell, statuses, work
+from tests.support import supervising
+from tests.support.supervising import StartCounter, wait_for_status
+
+pytestmark = [pytest.mark.docker, pytest.mark.process, pytest.mark.django_db(transaction=True)]
+
+STAY = {"TALLYMAN_RETENTION_HOURS": "1"}
+
+
+def test_once_runs_everything_that_is_pending_and_ends(
+    engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    jobs = [shell(template, f"echo {n}; exit {n % 2}", host=host if n < 2 else None) for n in range(5)]
+    code, log = work("--once", database_url=database_url)
+    assert (code, "5 jobs were taken." in log) == (0, True)
+    for number, job in enumerate(jobs):
+        job.refresh_from_db()
+        assert (job.status, job.exit_code) == ("failed" if number % 2 else "completed", number % 2)
+        assert job.execution.stdout == f"{number}\n"
+        assert Attempt.objects.get(job=job).container_name not in names(engine)
+    assert HostLease.objects.get().released_at is not None
+    assert not SupervisorProcess.objects.exists()
+
+
+@pytest.mark.sqlite_only
+def test_once_with_nothing_to_do_ends_at_once(host: DockerHost, database_url: str) -> None:
+    code, log = work("--once", database_url=database_url)
+    assert (code, "0 jobs were taken." in log) == (0, True)
+
+
+@pytest.mark.sqlite_only
+def test_once_leaves_what_is_held_and_what_another_host_is_to_run(
+    host: DockerHost, other_host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    held = shell(template, "true", name="held")
+    operations.stop(held.id, who="test")
+    shell(template, "true", name="elsewhere", host=other_host)
+    shell(template, "true", name="free", host=host)
+    code, _ = work("--once", "--host", "docker", database_url=database_url)
+    assert code == 0
+    assert statuses() == {"held": "pending", "elsewhere": "pending", "free": "completed"}
+
+
+@pytest.mark.sqlite_only
+def test_max_jobs_is_never_exceeded(host: DockerHost, template: ContainerTemplate, database_url: str) -> None:
+    for number in range(5):
+        shell(template, "sleep 0.3", name=str(number))
+    code, _ = work("--once", "--max-jobs", "2", database_url=database_url)
+    assert code == 0
+    assert set(statuses().values()) == {"completed"}
+    assert most_at_once() == 2
+
+
+def test_max_jobs_counts_over_all_hosts_and_leaves_none_of_them_out(
+    host: DockerHost, other_host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    for number in range(2):
+        shell(template, "sleep 0.2", name=f"docker {number}", host=host)
+        shell(template, "sleep 0.2", name=f"here {number}", host=other_host)
+    code, _ = work("--once", "--max-jobs", "1", database_url=database_url)
+    assert code == 0
+    assert set(statuses().values()) == {"completed"}
+    assert most_at_once() == 1
+
+
+@pytest.mark.sqlite_only
+def test_without_max_jobs_the_hosts_own_limit_holds(
+    host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    DockerHost.objects.update(max_concurrent_jobs=3)
+    for number in range(5):
+        shell(template, "sleep 0.3", name=str(number))
+    assert work("--once", database_url=database_url)[0] == 0
+    assert most_at_once() == 3
+
+
+def test_an_unreachable_engine_leaves_its_jobs_pending_and_says_why(
+    template: ContainerTemplate, database_url: str, tmp_path: Path
+) -> None:
+    nowhere = DockerHost.objects.create(name="nowhere", connection_string=f"unix://{tmp_path}/none")
+    shell(template, "true", name="waits")
+    code, log = work("--once", database_url=database_url)
+    assert (code, "Traceback" in log) == (0, False)
+    assert statuses() == {"waits": "pending"}
+    nowhere.refresh_from_db()
+    assert nowhere.state == HostState.UNREACHABLE
+    assert "there is no socket at its address" in nowhere.state_reason
+
+
+@pytest.mark.sqlite_only
+def test_term_ends_it_soon_with_containers_running_on_and_the_next_run_adopts_them(
+    engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    counter = StartCounter(engine)
+    job = shell(template, "echo one; sleep 4; echo two; exit 3")
+    with supervising.running("process_container_jobs", database_url=database_url) as command:
+        wait_for_status(job, "running")
+        command.signal(signal.SIGTERM)
+        before = time.monotonic()
+        assert command.process.wait(6) == 0
+        assert time.monotonic() - before < 5
+    container_id = Attempt.objects.get().container_id
+    assert engine.api.inspect_container(container_id)["State"]["Running"]
+    assert HostLease.objects.get().released_at is not None
+    assert work("--once", database_url=database_url)[0] == 0
+    job.refresh_from_db()
+    assert (job.status, job.exit_code, job.execution.stdout) == ("failed", 3, "one\ntwo\n")
+    assert Attempt.objects.get().epoch == 2
+    assert counter.starts == {(str(job.id), "1"): 1}
+    counter.close()
+
+
+def foreign_container(engine: AnyEngine, name: str, **labels: str) -> str:
+    made = engine.api.create_container("busybox:latest", "true", name=name, labels=labels)
+    engine.api.start(made["Id"])
+    return name
+
+
+@pytest.mark.postgres_only
+def test_cleanup_removes_the_containers_of_ended_jobs_and_no_other(
+    engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    ended = shell(template, "true")
+    assert work("--once", database_url=database_url, **STAY)[0] == 0
+    strangers = {
+        foreign_container(engine, "stranger"),
+        foreign_container(engine, "neighbour", **{"tallyman.installation": "another", "tallyman.job": "x"}),
+    }
+    running = shell(template, "sleep 60")
+    try:
+        command = ("process_container_jobs", "--poll-interval", "0.2")
+        with supervising.running(*command, database_url=database_url, **STAY):
+            wait_for_status(running, "running")
+            mine = {job: Attempt.objects.get(job=job).container_name for job in (ended, running)}
+            assert mine[ended] in names(engine), "kept for its retention"
+            code, log = work("--cleanup", "--cleanup-hours", "0", database_url=database_url)
+            left = names(engine)
+            operations.cancel(running.id, who="test", force=True)
+            wait_for_status(running, "cancelled")
+    finally:
+        engine.api.remove_container("stranger", force=True)
+    assert (code, f"removed {mine[ended]}" in log) == (0, True)
+    assert left & {*mine.values(), *strangers} == {mine[running], *strangers}
+
+
+@pytest.mark.sqlite_only
+def test_cleanup_leaves_what_ended_a_shorter_while_ago_than_asked_for(
+    engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    shell(template, "true")
+    assert work("--once", database_url=database_url, **STAY)[0] == 0
+    code, log = work("--cleanup", "--cleanup-hours", "0.5", database_url=database_url)
+    assert (code, "0 containers removed, 1 left" in log) == (0, True)
+    assert Attempt.objects.get().container_name in names(engine)
+
+
+@pytest.mark.sqlite_only
+def test_cleanup_names_the_hosts_it_cannot_reach_and_cleans_the_others(
+    host: DockerHost, database_url: str, tmp_path: Path
+) -> None:
+    DockerHost.objects.create(name="away", connection_string=f"unix://{tmp_path}/none")
+    code, log = work("--cleanup", database_url=database_url)
+    assert (code, log.count("\n")) == (1, 2)
+    assert "away: the engine cannot be reached" in log
+    assert "docker: 0 containers removed" in log
+
+
+@pytest.mark.sqlite_only
+def test_an_unknown_host_is_not_found_and_the_others_are_named(host: DockerHost, database_url: str) -> None:
+    code, log = work("--once", "--host", "dokcer", database_url=database_url)
+    assert (code, log) == (4, "CommandError: There is no host 'dokcer'. There are: docker.\n")
+
+
+@pytest.mark.sqlite_only
+def test_without_an_active_host_there_is_nothing_to_work_for(host: DockerHost, database_url: str) -> None:
+    DockerHost.objects.update(is_active=False)
+    code, log = work("--once", database_url=database_url)
+    assert (code, log.count("\n")) == (1, 1)
+    assert "There is no active host." in log
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize(
+    "arguments",
+    [("--poll-interval", "0"), ("--poll-interval", "soon"), ("--max-jobs", "-1"), ("--cleanup-hours", "x")],
+)
+def test_a_bad_argument_is_wrong_usage(database_url: str, arguments: tuple[str, str]) -> None:
+    code, log = work(*arguments, database_url=database_url)
+    assert (code, "Traceback" in log) == (2, False)
+    assert f"argument {arguments[0]}: {arguments[1]!r} is no" in log
