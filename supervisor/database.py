@@ -64,5 +64,5 @@ def trouble_with_database() -> str:
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as exc:
         connection.close()
-        return str(exc).strip()
+        return " ".join(str(exc).split())
     return f"{len(missing)} migrations are missing; run `manage.py migrate`" if missing else ""

@@ -27,6 +27,18 @@ def test_a_copy_is_refused_and_stays_as_it_is():
     assert Installation.objects.get().database_identity == "postgresql 1 production"
 
 
+def test_a_moved_database_keeps_its_installation():
+    there = Installation.objects.create(database_identity="postgresql 1 production")
+    assert installation.adopt() == installation.current() == there
+
+
+def test_a_copy_becomes_an_installation_of_its_own():
+    there = Installation.objects.create(database_identity="postgresql 1 production")
+    made = installation.renew()
+    assert made == installation.current() != there
+    assert Installation.objects.count() == 1
+
+
 def test_there_is_one_row_at_most():
     installation.current()
     for only in (True, False):

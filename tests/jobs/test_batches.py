@@ -69,6 +69,15 @@ def test_a_write_that_fails_in_the_middle_leaves_nothing_behind(transactional_db
     assert not JobEvent.objects.exists()
 
 
+def test_a_nul_is_replaced_and_stops_nobody():
+    attempts = [make_attempt(job=make_job()) for _ in range(2)]
+    texts = {"message": "a\x00b", "executor_metadata": {"a\x00": ["\x00"]}}
+    assert len(moves.fence([row(attempts[0], **texts), row(attempts[1])])) == 2
+    event = JobEvent.objects.get(job=attempts[0].job)
+    assert event.message == "a\ufffdb"
+    assert ContainerJob.objects.get(pk=event.job_id).executor_metadata == {"a\ufffd": ["\ufffd"]}
+
+
 def test_each_attempt_stands_once_in_a_batch_and_its_rows_keep_their_order():
     rows = [{"attempt_id": key, "n": n} for n, key in enumerate("abacab")]
     cut = batches.once_each(rows)

@@ -107,14 +107,16 @@ def test_jobs_of_another_host_are_left_to_it(host):
 
 @pytest.mark.parametrize("status", ["starting", "running", "completed", "failed", "timeout", "cancelled"])
 def test_only_pending_jobs_are_claimed(host, status):
-    make_job(status=status)
-    assert claim(take(host), host) == []
+    make_job(status=status, priority=1)
+    pending = make_job()
+    assert [attempt.job for attempt in claim(take(host), host)] == [pending]
 
 
 @pytest.mark.parametrize("hold", ["stopped", "restart"])
 def test_a_held_job_is_not_claimed(host, hold):
-    make_job(hold=hold)
-    assert claim(take(host), host) == []
+    make_job(hold=hold, priority=1)
+    free = make_job()
+    assert [attempt.job for attempt in claim(take(host), host)] == [free]
 
 
 @pytest.mark.parametrize(("milliseconds", "count"), [(-1, 1), (0, 1), (60_000, 0)])

@@ -27,6 +27,7 @@ def titles(command: Command) -> list[str]:
     return sorted(" ".join(process.cmdline()).rstrip() for process in command.tree)
 
 
+@pytest.mark.postgres_only  # nothing of it depends on the database
 def test_there_is_one_worker_a_host_and_every_process_has_a_title(
     process_host: DockerHost, database_url: str
 ) -> None:
@@ -109,6 +110,7 @@ def test_hosts_come_change_and_go_while_it_runs(
         wait_until(lambda: HostLease.objects.get(host=process_host).epoch == 2, timeout_seconds=10)
 
 
+@pytest.mark.postgres_only  # nothing of it depends on the database
 def test_a_test_request_is_answered_by_the_worker(process_host: DockerHost, database_url: str) -> None:
     with supervising.running("supervise", "--poll-interval", "0.5", database_url=database_url):
         wait_for_workers(1)
@@ -121,6 +123,7 @@ def test_a_test_request_is_answered_by_the_worker(process_host: DockerHost, data
     assert "Reachable" in request.result
 
 
+@pytest.mark.postgres_only  # nothing of it depends on the database
 def test_drain_ends_it_when_the_last_job_has_ended(
     process_host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:
@@ -136,6 +139,7 @@ def test_drain_ends_it_when_the_last_job_has_ended(
     assert (running.status, late.status) == ("completed", "pending")
 
 
+@pytest.mark.postgres_only  # nothing of it depends on the database
 def test_slots_can_be_given_and_taken_by_signal(
     process_host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:
@@ -158,6 +162,7 @@ def test_a_copy_of_the_database_is_refused(process_host: DockerHost, database_ur
         assert "looks like a copy" in command.log.replace("\n", " ")
 
 
+@pytest.mark.postgres_only  # nothing of it depends on the database
 def test_a_worker_that_somebody_else_stopped_is_started_again(
     process_host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:
@@ -167,3 +172,9 @@ def test_a_worker_that_somebody_else_stopped_is_started_again(
         os.kill(worker.pid, signal.SIGTERM)  # somebody else's TERM: it detaches, and is started again
         wait_until(lambda: HostLease.objects.get().epoch == 2, timeout_seconds=10)
         assert command.process.poll() is None
+
+
+def test_a_host_that_does_not_exist_is_said_and_ends_it(process_host: DockerHost, database_url: str) -> None:
+    with supervising.running("supervise", "--host", "nowhere", database_url=database_url) as command:
+        assert command.process.wait(20) == 4
+        assert "nowhere" in command.log

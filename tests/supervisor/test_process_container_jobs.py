@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -124,35 +125,33 @@ def test_term_ends_it_soon_with_containers_running_on_and_the_next_run_adopts_th
     counter.close()
 
 
-def foreign_container(engine: AnyEngine, name: str, **labels: str) -> str:
-    made = engine.api.create_container("busybox:latest", "true", name=name, labels=labels)
-    engine.api.start(made["Id"])
-    return name
+@pytest.fixture
+def strangers(engine: AnyEngine) -> Iterator[set[str]]:
+    """The names of two ended containers that are not ours: one has no label, one another installation's."""
+    labels = {"stranger": {}, "neighbour": {"tallyman.installation": "another", "tallyman.job": "x"}}
+    for name, named in labels.items():
+        made = engine.api.create_container("busybox:latest", "true", name=name, labels=named)
+        engine.api.start(made["Id"])
+    yield set(labels)
+    engine.api.remove_container("stranger", force=True)  # the other one looks like ours to the clearing up
 
 
 @pytest.mark.postgres_only
 def test_cleanup_removes_the_containers_of_ended_jobs_and_no_other(
-    engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
+    engine: AnyEngine, host: DockerHost, template: ContainerTemplate, strangers: set[str], database_url: str
 ) -> None:
     ended = shell(template, "true")
     assert work("--once", database_url=database_url, **STAY)[0] == 0
-    strangers = {
-        foreign_container(engine, "stranger"),
-        foreign_container(engine, "neighbour", **{"tallyman.installation": "another", "tallyman.job": "x"}),
-    }
     running = shell(template, "sleep 60")
-    try:
-        command = ("process_container_jobs", "--poll-interval", "0.2")
-        with supervising.running(*command, database_url=database_url, **STAY):
-            wait_for_status(running, "running")
-            mine = {job: Attempt.objects.get(job=job).container_name for job in (ended, running)}
-            assert mine[ended] in names(engine), "kept for its retention"
-            code, log = work("--cleanup", "--cleanup-hours", "0", database_url=database_url)
-            left = names(engine)
-            operations.cancel(running.id, who="test", force=True)
-            wait_for_status(running, "cancelled")
-    finally:
-        engine.api.remove_container("stranger", force=True)
+    command = ("process_container_jobs", "--poll-interval", "0.2")
+    with supervising.running(*command, database_url=database_url, **STAY):
+        wait_for_status(running, "running")
+        mine = {job: Attempt.objects.get(job=job).container_name for job in (ended, running)}
+        assert mine[ended] in names(engine), "kept for its retention"
+        code, log = work("--cleanup", "--cleanup-hours", "0", database_url=database_url)
+        left = names(engine)
+        operations.cancel(running.id, who="test", force=True)
+        wait_for_status(running, "cancelled")
     assert (code, f"removed {mine[ended]}" in log) == (0, True)
     assert left & {*mine.values(), *strangers} == {mine[running], *strangers}
 

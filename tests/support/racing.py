@@ -42,14 +42,17 @@ def in_background(work: Callable[..., Value], *arguments: Any) -> Iterator[Futur
 
 
 def wait_until_blocked() -> None:
-    """Until a session of the PostgreSQL server waits for another one's lock."""
-    # (pg_stat_activity would say it more plainly, but shows one moment to a whole transaction.)
-    wait_until(_someone_waits, what="a session to wait for a lock")
+    """Until a session of this PostgreSQL database waits for another one's lock."""
+    wait_until(_someone_waits, timeout_seconds=LOCK_TIMEOUT_SECONDS, what="a session to wait for a lock")
 
 
 def _someone_waits() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction is shown one moment only
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
         return bool(cursor.fetchone()[0])
 
 

@@ -117,7 +117,8 @@ def test_no_signal_is_blocked_or_ignored_in_a_job(bench: Bench) -> None:
     bench.ended(container_id)
 
     stdout = (bench.folder(container_id).path / "stdout").read_text()
-    assert stdout.split()[1::2] == ["0" * 16, "0" * 16]
+    # Signals 32 and 33 are the C library's own; its posix_spawn, which make uses, leaves them ignored.
+    assert [int(mask, 16) & ~(3 << 31) for mask in stdout.split()[1::2]] == [0, 0]
 
 
 def test_a_job_is_out_of_reach_of_our_terminal_and_of_our_death(bench: Bench) -> None:
