@@ -74,6 +74,7 @@ class Master:
     exit_code: int = OK
     _stopping: bool = False
     _draining: bool = False
+    _booted: bool = False
     _extra_slots: int = 0
     _report_clock: float = 0.0
     _wake: Wake = field(default_factory=Wake)
@@ -189,7 +190,8 @@ class Master:
         )
         if policy.is_crash_looping:
             logger.error("child crash-loops; it is started ever more seldom", child=child.name)
-        if child.key == CLERK and child.ready_clock is None and code in {CONFIGURATION, TRY_LATER, NOT_FOUND}:
+        # Later on the clerk may come and go with the database: workers run on without it.
+        if child.key == CLERK and not self._booted and code in {CONFIGURATION, TRY_LATER, NOT_FOUND}:
             self._stopping, self.exit_code = True, code
 
     def _reap_strangers(self) -> None:
@@ -214,6 +216,7 @@ class Master:
                 child.seen_clock = now
                 if b"R" in said and child.ready_clock is None:
                     child.ready_clock = now
+                    self._booted = self._booted or child.key == CLERK
                     self._report_clock = 0.0
 
     def _hear_clerk(self) -> None:

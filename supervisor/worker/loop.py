@@ -55,11 +55,19 @@ class WorkerLoop:
             for worker in [worker for worker in self.workers if worker.over]:
                 logger.info("worker is over", host=worker.host.name, reason=worker.over)
                 self._give_back(worker, boot_clock() + 2.0)
-                self.workers.remove(worker)
-                if after := self._successor(worker):
-                    self.workers.append(after)
-                if not self.workers:
-                    return
+                self._replace(worker)
+            if not self.workers:
+                return
+
+    def _replace(self, worker: HostWorker) -> None:
+        try:
+            after = self._successor(worker)
+        except (OperationalError, InterfaceError) as exc:  # it stays, over as it is, until the next turn
+            self._database_trouble(exc)
+            return
+        self.workers.remove(worker)
+        if after:
+            self.workers.append(after)
 
     def poke(self) -> None:
         """There may be something new in the database."""
@@ -69,7 +77,7 @@ class WorkerLoop:
     def _turn(self) -> float:
         try:
             close_old_connections()
-            waits = [worker.turn() for worker in self.workers]
+            waits = [worker.turn() for worker in self.workers if not worker.over]
         except (OperationalError, InterfaceError) as exc:
             return self._database_trouble(exc)
         if self._database_failures:
