@@ -114,19 +114,7 @@ def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
     """
     with transaction.atomic():
         _lock(job_id)
-        pending = ContainerJob.objects.pending().filter(pk=job_id)
-        if pending.update(
-            status=JobStatus.CANCELLED,
-            completed_at=Now(),
-            cancel_requested_at=Now(),
-            cancelled_by=who,
-            failure_class="cancelled",
-            failure_message="It was cancelled before it started.",
-            pending_reason="",
-        ):
-            _note_id(job_id, "cancelled", who=who)
-            if ContainerJob.objects.filter(restarted_from=job_id, hold=Hold.RESTART).update(hold=Hold.NONE):
-                wakeups.notify(None)
+        if _cancel_pending(job_id, who=who):
             return
         changes: dict[str, Any] = {
             "cancel_requested_at": Coalesce("cancel_requested_at", Now()),
@@ -138,6 +126,27 @@ def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
             raise _refusal(job_id, "cancel", "It has ended already.")
         _note_id(job_id, "cancel requested", "without grace" if force else "", who=who)
         wakeups.notify(_host_of(job_id))
+
+
+def _cancel_pending(job_id: UUID, *, who: str) -> bool:
+    cancelled = (
+        ContainerJob.objects.pending()
+        .filter(pk=job_id)
+        .update(
+            status=JobStatus.CANCELLED,
+            completed_at=Now(),
+            cancel_requested_at=Now(),
+            cancelled_by=who,
+            failure_class="cancelled",
+            failure_message="It was cancelled before it started.",
+            pending_reason="",
+        )
+    )
+    if cancelled:
+        _note_id(job_id, "cancelled", who=who)
+        if ContainerJob.objects.filter(restarted_from=job_id, hold=Hold.RESTART).update(hold=Hold.NONE):
+            wakeups.notify(None)
+    return bool(cancelled)
 
 
 def _lock(job_id: UUID) -> None:

@@ -118,9 +118,8 @@ def test_a_takeover_gets_what_a_claim_in_flight_claimed():
 
 @pytest.mark.parametrize("_round", range(3))
 def test_no_attempt_slips_through_a_takeover(_round):
-    host, _ = make_host(), make_job()
+    host, _, underway = make_host(), make_job(), threading.Event()
     old = claims.take_host(host.id, who=PAST_ITS_PID)
-    underway = threading.Event()
 
     def claim_until_lost() -> None:
         while True:
