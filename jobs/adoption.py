@@ -11,7 +11,7 @@ from hosts.executors.contract import Observation
 class Found(Enum):
     """What was found, and so what to do."""
 
-    FOREIGN = auto()  # somebody else's: reject the attempt, never touch the container
+    FOREIGN = auto()  # not this row's: reject the attempt, never touch the container
     OLDER = auto()  # an earlier attempt's, which has ended: clear it away
     UNSTARTED = (
         auto()
@@ -26,7 +26,11 @@ def classify(seen: Observation, *, installation: UUID, job_id: UUID, number: int
         return Found.FOREIGN
     if not seen.label("attempt").isdecimal():
         return Found.FOREIGN
-    if int(seen.label("attempt")) != number:
+    attempt = int(seen.label("attempt"))
+    if attempt > number:
+        # The row is the older one: a restored backup. What runs there may be wanted; it is not ours to end.
+        return Found.FOREIGN
+    if attempt < number:
         return Found.OLDER
     if seen.state == "running":
         return Found.RUNNING

@@ -241,7 +241,7 @@ def _running_columns(run: Run) -> dict[str, Any]:
 
 def _name_conflict(seen: Observation) -> ContainerExecutionError:
     return ContainerExecutionError(
-        f"A container that is not ours has the name {seen.name} on this engine.",
+        f"A container that this job knows nothing of has the name {seen.name} on this engine.",
         failure_class="name_conflict",
-        hint="Find out whose it is and remove or rename it; Tallyman never touches it.",
+        hint="Find out whose it is (or whether the database was restored), and remove or rename it.",
     )

@@ -28,9 +28,13 @@ def test_a_container_of_this_attempt_is_taken_as_it_is(state, meaning):
 
 
 @pytest.mark.parametrize("state", ["created", "running", "exited"])
-@pytest.mark.parametrize("attempt", ["1", "3"])
-def test_a_container_of_another_attempt_is_in_the_way(state, attempt):
-    assert found(state, attempt=attempt) is Found.OLDER
+def test_a_container_of_an_earlier_attempt_is_in_the_way(state):
+    assert found(state, attempt="1") is Found.OLDER
+
+
+@pytest.mark.parametrize("state", ["created", "running", "exited"])
+def test_a_container_of_a_later_attempt_than_the_row_knows_is_left_alone(state):
+    assert found(state, attempt="3") is Found.FOREIGN
 
 
 @pytest.mark.parametrize("state", ["created", "running", "exited"])
@@ -44,6 +48,7 @@ def test_a_container_of_another_attempt_is_in_the_way(state, attempt):
         {"attempt": ""},
         {"attempt": "two"},
         {"attempt": "-2"},
+        {"attempt": "²"},
     ],
 )
 def test_a_container_that_does_not_say_it_is_ours_is_foreign(state, labels):
