@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from uuid import UUID
 
-from hosts.executors.contract import Observation
+from hosts.executors.contract import ContainerState, Observation
 
 
 class Found(Enum):
@@ -32,8 +32,11 @@ def classify(seen: Observation, *, installation: UUID, job_id: UUID, number: int
         return Found.FOREIGN
     if attempt < number:
         return Found.OLDER
-    if seen.state == "running":
-        return Found.RUNNING
-    if seen.state == "exited":
-        return Found.EXITED
-    return Found.UNSTARTED
+    return _BY_STATE[seen.state]
+
+
+_BY_STATE: dict[ContainerState, Found] = {
+    "created": Found.UNSTARTED,
+    "running": Found.RUNNING,
+    "exited": Found.EXITED,
+}
