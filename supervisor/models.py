@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db import models
 from django.db.models.functions import Now
 
+from hosts.identity import ProcessIdentity
 from hosts.ids import new_id
 from hosts.models import DockerHost
 
@@ -43,6 +44,7 @@ class SupervisorProcess(models.Model):
     start_ticks = models.BigIntegerField()
     machine = models.CharField(max_length=200)
     boot_id = models.CharField(max_length=64)
+    pid_namespace = models.CharField(max_length=64, blank=True, default="", db_default="")
     state = models.CharField(max_length=50, blank=True, default="", db_default="")
     restarts = models.PositiveIntegerField(default=0, db_default=0)
     rss_bytes = models.BigIntegerField(null=True)
@@ -62,3 +64,8 @@ class SupervisorProcess(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role} {self.pid}"
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """Who it is, to be looked for where it ran."""
+        return ProcessIdentity(self.machine, self.boot_id, self.pid_namespace, self.pid, self.start_ticks)

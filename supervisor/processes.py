@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from django.db.models.functions import Now
 
 from hosts import identity
 from supervisor.models import Role, SupervisorProcess
+
+_FORGOTTEN_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,7 @@ def beat(supervisor: UUID, processes: Sequence[Known]) -> None:
             start_ticks=known.start_ticks,
             machine=here.machine,
             boot_id=here.boot_id,
+            pid_namespace=here.pid_namespace,
             state=known.state[:50],
             restarts=known.restarts,
             heartbeat_at=Now(),
@@ -53,6 +57,14 @@ def beat(supervisor: UUID, processes: Sequence[Known]) -> None:
     )
     gone = SupervisorProcess.objects.filter(supervisor=supervisor)
     gone.exclude(pid__in=[known.pid for known in processes]).delete()
+    # Those that were killed could not take their rows away themselves.
+    SupervisorProcess.objects.filter(heartbeat_at__lt=Now() - _FORGOTTEN_AFTER).delete()
+
+
+def is_supervised() -> bool:
+    """Whether a supervisor works with this database: its heartbeat is fresh, and it is not proved dead."""
+    heads = SupervisorProcess.objects.alive().filter(role__in=[Role.MASTER, Role.STANDALONE])
+    return any(not head.identity.is_proved_dead() for head in heads)
 
 
 def forget(supervisor: UUID) -> None:

@@ -19,7 +19,7 @@ from hosts.executors import frames
 from jobs import logs
 from jobs.models import Attempt, ContainerJob
 from jobs.states import ENDED_STATUSES, JobStatus
-from supervisor.models import Role, SupervisorProcess
+from supervisor.processes import is_supervised
 
 LOOK_EVERY_SECONDS = 0.2
 # Long enough for a supervisor to be restarted, short enough to be told within ten seconds.
@@ -120,7 +120,7 @@ class Follower:
         if now - self._asked_at < _ASK_FOR_SUPERVISOR_EVERY_SECONDS:
             return
         self._asked_at = now
-        if SupervisorProcess.objects.alive().filter(role__in=[Role.MASTER, Role.STANDALONE]).exists():
+        if is_supervised():
             self._supervised_at = now
         elif now - self._supervised_at > NOBODY_FOR_SECONDS:
             raise failure(

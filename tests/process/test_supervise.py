@@ -14,6 +14,7 @@ from django.utils import timezone
 from hosts.models import DockerHost, HostLease, HostRequest, Installation
 from jobs import operations
 from jobs.models import Attempt, ContainerTemplate
+from supervisor import processes
 from supervisor.models import Role, SupervisorProcess
 from tests.support import supervising
 from tests.support.supervising import Command, wait_for_all_ended, wait_for_status, wait_for_workers
@@ -82,7 +83,10 @@ def test_a_killed_master_takes_its_workers_along_and_leaves_the_jobs(
         job = operations.submit(template, command="sh -c 'sleep 3; echo done'")
         wait_for_status(job, "running")
         tree = command.tree
+        assert processes.is_supervised()
         command.signal(signal.SIGKILL)
+        command.process.wait(5)
+        assert not processes.is_supervised()  # at once, however fresh its last heartbeat is
         assert not psutil.wait_procs(tree, timeout=5)[1]
     with supervising.running("supervise", database_url=database_url):
         wait_for_status(job, "completed")

@@ -142,6 +142,8 @@ def test_after_everything_was_killed_a_new_supervisor_takes_over_at_once(
     assert (ended_meanwhile.status, ended_meanwhile.exit_code) == ("failed", 7)
     assert goes_on.status == "completed"
     assert goes_on.execution.stdout == "b\nc\n"
+    assert goes_on.execution.peak_memory_bytes > 0
+    assert goes_on.execution.cpu_seconds > 0
     assert counter.starts == {(str(job.id), "1"): 1 for job in (ended_meanwhile, goes_on)}
     counter.close()
 
