@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 
-from django.core.management.base import CommandError
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
 
 from hosts.models import DockerHost
 from supervisor.exit_codes import NOT_FOUND
@@ -28,6 +29,17 @@ def positive_integer(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return number
+
+
+def add_poll_interval(parser: CommandParser) -> None:
+    """The option `--poll-interval`, the same for every command that works."""
+    parser.add_argument(
+        "--poll-interval",
+        type=positive_seconds,
+        default=settings.TALLYMAN_POLL_INTERVAL_SECONDS,
+        metavar="S",
+        help="look for work every S seconds, beside being woken (default: %(default)s)",
+    )
 
 
 def host_named(name: str) -> DockerHost:

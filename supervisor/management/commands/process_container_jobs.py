@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from hosts.errors import TallymanError
 from hosts.models import DockerHost
 from supervisor import cleanup, database
-from supervisor.arguments import host_named, positive_integer, positive_seconds
+from supervisor.arguments import add_poll_interval, host_named, positive_integer
 from supervisor.exit_codes import FAILED, TRY_LATER
 from supervisor.standalone import Standalone, StandaloneOptions
 
@@ -21,13 +21,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--poll-interval",
-            type=positive_seconds,
-            default=settings.TALLYMAN_POLL_INTERVAL_SECONDS,
-            metavar="S",
-            help="look for new jobs every S seconds (default: %(default)s)",
-        )
+        add_poll_interval(parser)
         parser.add_argument(
             "--max-jobs",
             type=positive_integer,

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from supervisor.arguments import positive_integer, positive_seconds
+from supervisor.arguments import add_poll_interval, positive_integer, positive_seconds
 from supervisor.master import Master
 from supervisor.worker_process import WorkerOptions
 
@@ -32,13 +32,7 @@ class Command(BaseCommand):
             metavar="N",
             help="run at most N jobs at once on each host (default: the host's max_concurrent_jobs)",
         )
-        parser.add_argument(
-            "--poll-interval",
-            type=positive_seconds,
-            default=settings.TALLYMAN_POLL_INTERVAL_SECONDS,
-            metavar="S",
-            help="look for work every S seconds, beside being woken (default: %(default)s)",
-        )
+        add_poll_interval(parser)
         parser.add_argument(
             "--shutdown-timeout",
             type=positive_seconds,
