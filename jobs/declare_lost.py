@@ -16,7 +16,7 @@ from django.utils import timezone
 from hosts import leases, wakeups
 from hosts.models import DockerHost, HostState
 from hosts.operations import HostRefused
-from jobs import batches, excerpts, moves, retry
+from jobs import batches, excerpts, moves, retry, spec
 from jobs.models import Attempt, ContainerExecution
 from jobs.retry import Budget
 from jobs.states import JobStatus, Outcome
@@ -77,11 +77,8 @@ def _run_seconds(attempt: Attempt) -> float:
 
 
 def _what_follows(attempt: Attempt) -> dict[str, Any]:
-    budget = Budget(
-        attempts=attempt.number,
-        infra_failures=attempt.job.infra_failure_count,
-        max_attempts=attempt.spec.get("max_attempts", 1),
-        retry_on=attempt.spec.get("retry_on", []),
+    budget = Budget.of(
+        spec.complete(attempt.spec), attempts=attempt.number, infra_failures=attempt.job.infra_failure_count
     )
     delay = retry.delay_before_next(Outcome.LOST, budget)
     return {

@@ -206,6 +206,7 @@ def retry(job_id: UUID, *, who: str) -> None:
             cancel_force=False,
             cancelled_by="",
             not_before_at=None,
+            waiting_since_at=Now(),
             hold=Hold.NONE,
             infra_failure_count=0,
         ):

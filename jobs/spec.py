@@ -17,6 +17,20 @@ from hosts.errors import ContainerExecutionError
 from hosts.executors.contract import JobView, Network, TemplateView
 from jobs import validators
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment
+from jobs.models.template import DEFAULT_MAX_LOG_BYTES
+
+_DEFAULTS: dict[str, Any] = {
+    "stop_signal": "SIGTERM",
+    "start_deadline_seconds": None,
+    "pull_policy": "if-not-present",
+    "tty": False,
+    "max_log_bytes": DEFAULT_MAX_LOG_BYTES,
+    "max_attempts": 1,
+    "retry_on": [],
+    "retry_delay_seconds": 1,
+    "retry_max_delay_seconds": 300,
+    "infra_retries": 3,
+}
 
 
 def container_name(installation: UUID, job_id: UUID) -> str:
@@ -47,11 +61,30 @@ def freeze(
         "cpu_limit": float(template.cpu_limit) if template.cpu_limit is not None else None,
         "timeout_seconds": template.timeout_seconds,
         "stop_grace_seconds": template.stop_grace_seconds,
-        "max_attempts": template.max_attempts,
-        "retry_on": _names(template.retry_on) or [],
+        "stop_signal": template.stop_signal,
+        "start_deadline_seconds": _first(
+            job.override_start_deadline_seconds, template.start_deadline_seconds
+        ),
+        "pull_policy": template.pull_policy,
+        "tty": template.tty,
+        "max_log_bytes": template.max_log_bytes,
+        "max_attempts": _first(job.override_max_attempts, template.max_attempts),
+        "retry_on": _names(_first(job.override_retry_on, template.retry_on)) or [],
+        "retry_delay_seconds": template.retry_delay_seconds,
+        "retry_max_delay_seconds": template.retry_max_delay_seconds,
+        "infra_retries": template.infra_retries,
         "environment": environment,
         "networks": [[network.network_name, _names(network.aliases)] for network in networks],
     }
+
+
+def _first(override: Any, value: Any) -> Any:
+    return value if override is None else override
+
+
+def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored spec, with what specs frozen by an earlier version did not hold yet."""
+    return {**_DEFAULTS, **stored}
 
 
 def text(value: object) -> str | None:
@@ -75,7 +108,7 @@ def _names(value: object) -> list[str] | None:
 
 def thaw(attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: Mapping[str, str]) -> JobView:
     """What the executor is handed; ContainerExecutionError if the frozen spec cannot be run as it is."""
-    spec = attempt.spec
+    spec = complete(attempt.spec)
     if "wrong" in spec:
         raise _bad_spec(spec["wrong"])
     sources = {"template": template_secrets, "job": job_secrets}

@@ -59,6 +59,8 @@ class StopReason(models.TextChoices):
 
     TIMEOUT = "timeout", "Over its timeout"
     CANCELLED = "cancelled", "Cancelled"
+    POISON = "poison", "Its handling crashed worker after worker"
+    DECLARED_LOST = "declared", "Its host was declared lost, and came back"
 
 
 _ORDER = tuple(AttemptState)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 import shlex
+import signal
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
 RESERVED_PREFIX = "TALLYMAN_"
+_SIGNALS = {one.name.removeprefix("SIG") for one in signal.Signals if not one.name.startswith("SIGRT")}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -54,6 +56,14 @@ def validate_command(value: str) -> None:
         shlex.split(value)
     except ValueError as exc:
         raise ValidationError(f"This command cannot be split into words: {exc}.") from exc
+
+
+def validate_signal(value: str) -> None:
+    """A signal by its name, `SIGTERM` or `TERM`, that a container's first process can be sent."""
+    if value.upper().removeprefix("SIG") not in _SIGNALS:
+        raise ValidationError(
+            f"{value!r} is no name of a signal; use SIGTERM, SIGINT, SIGQUIT or another one."
+        )
 
 
 def validate_aliases(value: Any) -> None:

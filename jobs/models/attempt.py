@@ -30,6 +30,9 @@ class Attempt(models.Model):
 
     `spec` is the container as it was frozen when claimed, with secrets as references. `log_cursor` is the
     engine's time of the newest stored log frame (RFC 3339, nanoseconds), `next_seq` the next chunk's number.
+    `stdout_bytes` and its like count what was taken from the engine, the `log_gap_bytes` of payload that the
+    cap left out between head and tail included. `phase` says what a long step is doing (how far a pull is);
+    `worker_kills` counts the workers that crashed while they handled this attempt.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -45,6 +48,8 @@ class Attempt(models.Model):
     container_id = models.CharField(max_length=200, blank=True, default="", db_default="")
     image_digest = models.CharField(max_length=500, blank=True, default="", db_default="")
     stop_reason = models.CharField(max_length=12, choices=StopReason, blank=True, default="", db_default="")
+    phase = models.CharField(max_length=200, blank=True, default="", db_default="")
+    worker_kills = models.PositiveSmallIntegerField(default=0, db_default=0)
     exit_code = models.IntegerField(null=True)
     oom_killed = models.BooleanField(default=False, db_default=False)
     failure_class = models.CharField(max_length=50, blank=True, default="", db_default="")
@@ -65,6 +70,7 @@ class Attempt(models.Model):
     stderr_bytes = models.BigIntegerField(default=0, db_default=0)
     stdout_lines = models.BigIntegerField(default=0, db_default=0)
     stderr_lines = models.BigIntegerField(default=0, db_default=0)
+    log_gap_bytes = models.BigIntegerField(default=0, db_default=0)
     logs_complete = models.BooleanField(default=False, db_default=False)
     logs_note = models.CharField(max_length=200, blank=True, default="", db_default="")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
@@ -67,6 +68,13 @@ class ContainerJob(models.Model):
         default=dict, blank=True, db_default={}, validators=[validators.validate_environment]
     )
     secret_environment = EncryptedJSONField(default=dict, blank=True, db_default="", editable=False)
+    override_max_attempts = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(100)]
+    )
+    override_retry_on = models.JSONField(null=True, blank=True, validators=[validators.validate_retry_on])
+    override_start_deadline_seconds = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
     priority = models.SmallIntegerField(default=0, db_default=0, help_text="Higher goes first.")
 
     status = models.CharField(
@@ -81,6 +89,8 @@ class ContainerJob(models.Model):
     )
     pending_reason = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)
     not_before_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Since when it waits for its first start, for the start deadline; None once it has started.
+    waiting_since_at = models.DateTimeField(null=True, db_default=Now(), editable=False)
     attempt_count = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     infra_failure_count = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     executor_metadata = models.JSONField(default=dict, blank=True, db_default={}, editable=False)

@@ -12,6 +12,17 @@ from hosts.fields import EncryptedTextField
 from hosts.ids import new_id
 from jobs import validators
 
+DEFAULT_MAX_LOG_BYTES = 1024**3
+MIN_LOG_BYTES = 1024**2
+
+
+class PullPolicy(models.TextChoices):
+    """When the image is brought to the engine before a launch."""
+
+    IF_NOT_PRESENT = "if-not-present", "If the engine does not have it"
+    ALWAYS = "always", "Before every launch"
+    NEVER = "never", "Never: the engine must have it"
+
 
 class ContainerTemplate(models.Model):
     """A reusable definition. It is frozen onto the attempt when a job is claimed."""
@@ -54,7 +65,37 @@ class ContainerTemplate(models.Model):
         default=10,
         db_default=10,
         validators=[MaxValueValidator(3600)],
-        help_text="How long a container has between TERM and KILL.",
+        help_text="How long a container has between the stop signal and KILL.",
+    )
+    stop_signal = models.CharField(
+        max_length=20,
+        default="SIGTERM",
+        db_default="SIGTERM",
+        validators=[validators.validate_signal],
+        help_text="What asks the container to end, SIGTERM or SIGINT say; KILL follows after the grace.",
+    )
+    start_deadline_seconds = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How long a job may wait for its first start before it fails; empty: for ever.",
+    )
+    pull_policy = models.CharField(
+        max_length=14,
+        choices=PullPolicy,
+        default=PullPolicy.IF_NOT_PRESENT,
+        db_default=PullPolicy.IF_NOT_PRESENT.value,
+    )
+    tty = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Give the container a terminal: its output is one stream, with the terminal's line ends.",
+    )
+    max_log_bytes = models.BigIntegerField(
+        default=DEFAULT_MAX_LOG_BYTES,
+        db_default=DEFAULT_MAX_LOG_BYTES,
+        validators=[MinValueValidator(MIN_LOG_BYTES)],
+        help_text="Of a log longer than this, its head and its tail are kept, and the size of the gap.",
     )
     max_attempts = models.PositiveIntegerField(
         default=1, db_default=1, validators=[MinValueValidator(1), MaxValueValidator(100)]
@@ -65,6 +106,24 @@ class ContainerTemplate(models.Model):
         db_default=[],
         validators=[validators.validate_retry_on],
         help_text='What is run again, up to max_attempts: "user", "oom", "timeout", "interrupted", "lost".',
+    )
+    retry_delay_seconds = models.PositiveIntegerField(
+        default=1,
+        db_default=1,
+        validators=[MaxValueValidator(86_400)],
+        help_text="The wait before the second attempt; it doubles with each one after, give or take 25 %.",
+    )
+    retry_max_delay_seconds = models.PositiveIntegerField(
+        default=300,
+        db_default=300,
+        validators=[MaxValueValidator(604_800)],
+        help_text="No wait is longer than this.",
+    )
+    infra_retries = models.PositiveIntegerField(
+        default=3,
+        db_default=3,
+        validators=[MaxValueValidator(100)],
+        help_text="How often a launch that the engine could not start is tried again (2, 8, 30, 30 ... s).",
     )
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -89,6 +148,13 @@ class ContainerTemplate(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(stop_grace_seconds__lte=3600), name="template_stop_grace_at_most_3600"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(pull_policy__in=PullPolicy.values), name="template_pull_policy_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(max_log_bytes__gte=MIN_LOG_BYTES),
+                name="template_max_log_bytes_at_least_1_mib",
             ),
             models.CheckConstraint(
                 condition=~models.Q(docker_image=""), name="template_docker_image_not_empty"

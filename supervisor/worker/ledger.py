@@ -195,12 +195,7 @@ def _end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
     infra = run.infra_failures + (verdict.outcome == "infra")
     delay = retry.delay_before_next(
         verdict.outcome,
-        retry.Budget(
-            attempts=run.number,
-            infra_failures=run.infra_failures,
-            max_attempts=run.spec["max_attempts"],
-            retry_on=run.spec["retry_on"],
-        ),
+        retry.Budget.of(run.spec, attempts=run.number, infra_failures=run.infra_failures),
     )
     run.retry_delay_seconds = delay
     return {

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from hosts.executors.contract import JobView, Observation
+from jobs import spec
 from jobs.models import Attempt
 from jobs.outcome import Verdict
 from jobs.states import NOT_STARTED, SLOT_HOLDING, AttemptState, Outcome
@@ -126,7 +127,7 @@ class Run:
             number=attempt.number,
             epoch=attempt.epoch,
             container_name=attempt.container_name,
-            spec=attempt.spec,
+            spec=spec.complete(attempt.spec),
             state=AttemptState(attempt.state),
             infra_failures=infra_failures,
             container_id=attempt.container_id,

@@ -194,7 +194,7 @@ class TestRetry:
         ContainerJob.objects.update(**cancelled, hold="stopped", not_before_at=LONG_AGO)
         retry(attempt.job)
         fresh, job = make_job(), ContainerJob.objects.get(pk=attempt.job_id)
-        kept = {"id", "created_at", "attempt_count"}
+        kept = {"id", "created_at", "attempt_count", "waiting_since_at"}
         names = {field.attname for field in ContainerJob._meta.concrete_fields} - kept
         fresh.refresh_from_db()
         assert {name: getattr(job, name) for name in names} == {name: getattr(fresh, name) for name in names}

@@ -7,6 +7,7 @@ from typing import Any
 
 from hosts.errors import DockerConnectionError
 from hosts.executors.contract import LABEL_PREFIX, ContainerState, Observation
+from jobs import spec
 from jobs.states import AttemptState
 from supervisor.worker import progress
 from supervisor.worker.run import Run
@@ -29,7 +30,7 @@ _SPEC = {
 def make_run(state: AttemptState = AttemptState.CLAIMED, *, number: int = 1, **fields: Any) -> Run:
     """A run as a claim makes it; `fields` say what else is known of it."""
     job_id = uuid.uuid4()
-    values = {"container_name": f"tallyman-{job_id}", "spec": dict(_SPEC), **fields}
+    values = {"container_name": f"tallyman-{job_id}", "spec": spec.complete(_SPEC), **fields}
     return Run(
         attempt_id=uuid.uuid4(), job_id=job_id, number=number, epoch=3, state=AttemptState(state), **values
     )
