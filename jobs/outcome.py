@@ -6,12 +6,14 @@ import signal
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobs.states import Outcome, StopReason
+from jobs.states import POISON_AFTER, Outcome, StopReason
 
 _SIGNAL_BASE = 128
 _COMMAND_NOT_EXECUTABLE = 126
 _OUR_SIGNALS = {_SIGNAL_BASE + signal.SIGTERM, _SIGNAL_BASE + signal.SIGKILL}
 _COMMAND_NOT_FOUND = 127
+
+KILLS_WORKER = "kills_worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Verdict:
 
 def judge(end: Exit) -> Verdict:
     """What happened. A container that had finished before we signalled keeps its own result."""
+    if end.stop_reason == StopReason.POISON:
+        return kills_worker(started=True)
     if end.stop_reason and not _finished_before_stop(end):
         return _stopped(end)
     if end.exit_code == 0:
@@ -54,6 +58,18 @@ def judge(end: Exit) -> Verdict:
             hint=end.error or "Look at the engine's own log on the host.",
         )
     return _failed(end.exit_code, end.error)
+
+
+def kills_worker(*, started: bool) -> Verdict:
+    """The end of an attempt that worker after worker crashed over, whatever became of its container."""
+    stopped = "so it was stopped" if started else "so it was not started"
+    return Verdict(
+        outcome=Outcome.INTERRUPTED if started else Outcome.REJECTED,
+        failure_class=KILLS_WORKER,
+        message=f"Handling it crashed its worker {POISON_AFTER} times, {stopped}.",
+        hint="The job's timeline says how the workers died, the supervisor's log where. Mend the cause, then "
+        "retry the job: that never happens by itself.",
+    )
 
 
 def _finished_before_stop(end: Exit) -> bool:

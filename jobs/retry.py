@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.outcome import KILLS_WORKER
 from jobs.states import Outcome
 
 INFRA_DELAYS_SECONDS = (2.0, 8.0, 30.0)  # and 30 s before every further one
@@ -40,20 +41,23 @@ class Budget:
         )
 
 
-def delay_before_next(outcome: Outcome, budget: Budget, *, jitter: float | None = None) -> float | None:
+def delay_before_next(
+    outcome: Outcome, budget: Budget, *, failure_class: str = "", jitter: float | None = None
+) -> float | None:
     """Seconds until the next attempt may start; None if this outcome is final.
 
     `infra` proved that nothing started, so it may always be tried again, out of a budget of its own. Whatever
     started runs again only where its owner says so; that wait doubles with each attempt up to its cap. Both
-    vary by 25 % either way, so that jobs that failed together do not come back together. `jitter` is 0 to 1,
-    for tests; random otherwise.
+    vary by 25 % either way, so that jobs that failed together do not come back together. What killed its
+    workers is final, whatever its outcome is called: it would kill more of them. `jitter` is 0 to 1, for
+    tests; random otherwise.
     """
     share = 0.75 + (random.random() if jitter is None else jitter) / 2
     if outcome is Outcome.INFRA:
         if budget.infra_failures >= budget.infra_retries:
             return None
         return INFRA_DELAYS_SECONDS[min(budget.infra_failures, len(INFRA_DELAYS_SECONDS) - 1)] * share
-    if outcome in _NEVER or outcome not in budget.retry_on:
+    if outcome in _NEVER or failure_class == KILLS_WORKER or outcome not in budget.retry_on:
         return None
     own_attempts = budget.attempts - budget.infra_failures
     if own_attempts >= budget.max_attempts:

@@ -63,6 +63,8 @@ class StopReason(models.TextChoices):
     DECLARED_LOST = "declared", "Its host was declared lost, and came back"
 
 
+POISON_AFTER = 3  # workers killed by one attempt
+
 _ORDER = tuple(AttemptState)
 COMES_FROM: dict[AttemptState, tuple[AttemptState, ...]] = {
     state: _ORDER[:position] for position, state in enumerate(_ORDER)

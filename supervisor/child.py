@@ -7,6 +7,8 @@ import os
 import signal
 from dataclasses import dataclass
 
+from supervisor.worker.breadcrumb import Breadcrumbs
+
 CLERK = "clerk"
 
 
@@ -15,7 +17,8 @@ class Child:
     """`key` is a host's id, or CLERK. Times are on the boot clock.
 
     It is signalled by its pidfd, so never another process that got its pid; it shows its progress and hears
-    words over pipes.
+    words over pipes. `stacks` is memory to which it writes where its threads were when it crashed; `crumbs`
+    tell what it was at; `memory_kills` is how many of our control group the kernel had killed at its start.
     """
 
     key: str
@@ -30,6 +33,9 @@ class Child:
     ready_clock: float | None = None
     row_key: str = ""
     stacks_clock: float | None = None
+    stacks: int = -1
+    crumbs: Breadcrumbs | None = None
+    memory_kills: int | None = None
 
     def tell(self, word: bytes) -> None:
         """Say something over the control pipe; a full one has enough to read already."""
@@ -43,8 +49,19 @@ class Child:
 
     def close(self) -> None:
         """Let its descriptors go."""
-        for descriptor in (self.pidfd, self.progress, self.control):
+        for descriptor in self.descriptors():
             os.close(descriptor)
+        if self.crumbs:
+            self.crumbs.close()
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Everything that its parent holds of it."""
+        return self.pidfd, self.progress, self.control, self.stacks
+
+    def said_when_it_crashed(self) -> str:
+        """Where its threads were, as faulthandler wrote it; empty if it did not crash."""
+        size = os.fstat(self.stacks).st_size
+        return os.pread(self.stacks, size, 0).decode(errors="replace")
 
     def progress_said(self) -> bytes:
         """What it wrote to its progress pipe since the last look."""

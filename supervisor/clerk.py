@@ -21,7 +21,7 @@ from hosts import identity, installation
 from hosts.errors import ConfigurationError
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
-from jobs import reasons
+from jobs import poison, reasons
 from jobs.models import Attempt
 from supervisor import database, processes
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
@@ -52,6 +52,7 @@ class Clerk:
         self._wake = Wake(also=[pipe.fileno(), pipes.control])
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         self._known: list[Known] = []
+        self._deaths: list[dict[str, Any]] = []
         self._hosts_clock = self._beat_clock = self._reasons_clock = 0.0
         self._listener: Listener | None = None
         self._stopping = False
@@ -81,6 +82,9 @@ class Clerk:
         if self._signals.take() or self._line.is_closed:
             self._stopping = True
         for message in self._line.receive():
+            if "death" in message:
+                self._deaths.append(message["death"])
+                continue
             self._known = [_known(row) for row in message["processes"]]
             self._beat_clock = 0.0
             if message.get("hosts_again"):
@@ -91,6 +95,7 @@ class Clerk:
         now = boot_clock()
         try:
             close_old_connections()
+            self._write_deaths()
             self._listener = self._listener or listener(self._wake)
             for poke in self._listener.take():
                 self._line.send({"poke": poke})
@@ -109,6 +114,13 @@ class Clerk:
             return _AFTER_TROUBLE_SECONDS
         next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock)
         return max(0.0, min(next_clock - now, self._listener.patience))
+
+    def _write_deaths(self) -> None:
+        while self._deaths:
+            death = self._deaths[0]
+            poison.note_kill(UUID(death["attempt"]), death["what"], who="supervisor")
+            self._line.send({"written": death["id"]})
+            del self._deaths[0]
 
     def _forget_connection(self) -> None:
         if self._listener:

@@ -43,10 +43,13 @@ class ChildPipes:
             os.write(self.progress, byte)
 
 
-def fork(title: str, main: Callable[[ChildPipes], int], *, close: Iterable[int]) -> tuple[int, int, int]:
+def fork(
+    title: str, main: Callable[[ChildPipes], int], *, close: Iterable[int], stacks: int
+) -> tuple[int, int, int]:
     """Start a child that runs `main` and ends with its result; (pid, our progress end, our control end).
 
-    `close` are the master's descriptors that the child must not keep.
+    `close` are the master's descriptors that the child must not keep. To `stacks` it writes, should it crash
+    or be sent ABRT, where each of its threads was.
     """
     if threading.active_count() != 1:
         raise RuntimeError(
@@ -67,13 +70,13 @@ def fork(title: str, main: Callable[[ChildPipes], int], *, close: Iterable[int])
     # Whatever happens from here on, this process never returns into the master's code.
     code = INTERNAL
     try:
-        _become_child(master, title, [*close, control_writer, progress_reader], held)
+        _become_child(master, title, [*close, control_writer, progress_reader], held, stacks)
         code = _run(main, ChildPipes(control_reader, progress_writer))
     finally:
         os._exit(code)
 
 
-def _become_child(master: int, title: str, close: Iterable[int], held: Iterable[int]) -> None:
+def _become_child(master: int, title: str, close: Iterable[int], held: Iterable[int], stacks: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if callable(signal.getsignal(number)):
@@ -84,7 +87,7 @@ def _become_child(master: int, title: str, close: Iterable[int], held: Iterable[
         os.close(descriptor)
     gc.enable()
     random.seed()
-    faulthandler.enable()
+    faulthandler.enable(stacks)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != master:  # it died before the line above
         os._exit(INTERNAL)

@@ -24,12 +24,14 @@ from hosts.executors import registry
 from hosts.identity import boot_clock
 from supervisor.child import CLERK, Child
 from supervisor.clerk import start_clerk
+from supervisor.deaths import DeathBook, blamed, memory_kills, words
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes, fork
 from supervisor.lines import LineSocket
 from supervisor.models import Role
 from supervisor.restarts import RestartPolicy
 from supervisor.signals import SignalInbox
+from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.inbox import Wake
 from supervisor.worker_process import DRAIN, LESS, MORE, POKE, WorkerOptions, WorkerProcess
 
@@ -80,6 +82,7 @@ class Master:
     _wake: Wake = field(default_factory=Wake)
     _signals: SignalInbox = field(init=False)
     _line: LineSocket | None = None
+    _deaths: DeathBook = field(default_factory=DeathBook)
 
     def run(self) -> int:
         """Supervise until told to stop; the exit code of the command."""
@@ -112,7 +115,7 @@ class Master:
         if CLERK not in self.children and self._policy(CLERK).may_start(key="", now=now):
             self._start_clerk()
         for key, wanted in self.wanted.items():
-            missing = key not in self.children and not self._draining
+            missing = key not in self.children and not self._draining and not self._deaths.hold_back(key, now)
             if missing and self._policy(key).may_start(key=wanted.row_key, now=now):
                 self._start_worker(key, wanted)
 
@@ -124,17 +127,24 @@ class Master:
         supervisor, names = self.id, self.host_names
         self._fork(CLERK, "clerk", "", lambda pipes: start_clerk(supervisor, names, theirs, pipes))
         theirs.close()
+        self._deaths.tell(self._line)
 
     def _start_worker(self, key: str, wanted: Wanted) -> None:
-        options = self.options
+        options, crumbs = self.options, Breadcrumbs()
+        kills = memory_kills()
         child = self._fork(
-            key, wanted.name, wanted.row_key, lambda pipes: WorkerProcess(UUID(key), options, pipes).run()
+            key,
+            wanted.name,
+            wanted.row_key,
+            lambda pipes: WorkerProcess(UUID(key), options, pipes, crumbs).run(),
         )
+        child.crumbs, child.memory_kills = crumbs, kills
         child.tell((MORE if self._extra_slots > 0 else LESS) * abs(self._extra_slots))
 
     def _fork(self, key: str, name: str, row_key: str, main: Callable[[ChildPipes], int]) -> Child:
         title = "tallyman: clerk" if key == CLERK else f"tallyman: worker[{name}] starting"
-        pid, progress, control = fork(title, main, close=self._descriptors())
+        stacks = os.memfd_create("stacks")
+        pid, progress, control = fork(title, main, close=self._descriptors(), stacks=stacks)
         now = boot_clock()
         child = Child(
             key=key,
@@ -147,6 +157,7 @@ class Master:
             started_clock=now,
             seen_clock=now,
             row_key=row_key,
+            stacks=stacks,
         )
         self.children[key] = child
         self._report_clock = 0.0
@@ -158,7 +169,7 @@ class Master:
         if self._line:
             held.append(self._line.fileno())
         for child in self.children.values():
-            held += [child.pidfd, child.progress, child.control]
+            held += child.descriptors()
         return held
 
     def _policy(self, key: str) -> RestartPolicy:
@@ -174,8 +185,9 @@ class Master:
 
     def _ended(self, child: Child, code: int) -> None:
         del self.children[child.key]
-        child.close()
         now = boot_clock()
+        self._look_for_blame(child, code, now)
+        child.close()
         ready = now - child.ready_clock if child.ready_clock is not None else 0.0
         policy = self._policy(child.key)
         policy.note_exit(code, key=child.row_key, ready_seconds=ready, now=now)
@@ -193,6 +205,20 @@ class Master:
         # Later on the clerk may come and go with the database: workers run on without it.
         if child.key == CLERK and not self._booted and code in {CONFIGURATION, TRY_LATER, NOT_FOUND}:
             self._stopping, self.exit_code = True, code
+
+    def _look_for_blame(self, child: Child, code: int, now: float) -> None:
+        stacks = child.said_when_it_crashed()
+        if stacks:
+            logger.error("where its threads were", child=child.name, child_pid=child.pid, stacks=stacks)
+        left = child.crumbs.left() if child.crumbs else []
+        killed = child.memory_kills is not None and (memory_kills() or 0) > child.memory_kills
+        stuck = child.stacks_clock is not None
+        attempt = blamed(code, left, stacks=stacks, stuck=stuck, memory_kill=killed)
+        if attempt:
+            what = words(code, child.name, child.pid)
+            logger.error("a job killed its worker", attempt=str(attempt.attempt_id), what=what)
+            self._deaths.add(str(attempt.attempt_id), child.key, what, now)
+            self._deaths.tell(self._line)
 
     def _reap_strangers(self) -> None:
         """As PID 1, orphans of anybody become our children; nobody else would reap them."""
@@ -229,6 +255,8 @@ class Master:
                 for child in self._workers():
                     if message["poke"] in {"any", child.key}:
                         child.tell(POKE)
+            elif "written" in message:
+                self._deaths.written(message["written"])
 
     def _want(self, hosts: list[dict[str, Any]]) -> None:
         self.wanted = {host["id"]: Wanted(host["name"], host["key"]) for host in hosts}

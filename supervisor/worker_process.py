@@ -17,6 +17,7 @@ from supervisor import database
 from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
 from supervisor.fork import ChildPipes
 from supervisor.signals import SignalInbox
+from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.host import HostWorker, WorkerSettings
 from supervisor.worker.inbox import Wake
 from supervisor.worker.loop import WorkerLoop
@@ -40,8 +41,8 @@ class WorkerOptions:
 class WorkerProcess:
     """Boots, turns, detaches. Made in the child."""
 
-    def __init__(self, host_id: UUID, options: WorkerOptions, pipes: ChildPipes) -> None:
-        self._host_id, self._options, self._pipes = host_id, options, pipes
+    def __init__(self, host_id: UUID, options: WorkerOptions, pipes: ChildPipes, crumbs: Breadcrumbs) -> None:
+        self._host_id, self._options, self._pipes, self._crumbs = host_id, options, pipes, crumbs
         self._wake = Wake(also=[pipes.control])
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         self._worker: HostWorker | None = None
@@ -106,4 +107,5 @@ class WorkerProcess:
             poll_interval_seconds=self._options.poll_interval_seconds,
             concurrency=self._options.concurrency,
             retention_hours=self._options.retention_hours,
+            crumbs=self._crumbs,
         )

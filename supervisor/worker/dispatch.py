@@ -34,7 +34,7 @@ class Dispatcher:
         settings: WorkerSettings,
     ) -> None:
         self._runs, self._engine, self._keeper, self._logbook = runs, engine, keeper, logbook
-        self._installation = settings.installation
+        self._installation, self._crumb = settings.installation, settings.crumbs.main
         self.stopping = False
 
     def dispatch(self, now: float) -> None:
@@ -43,13 +43,17 @@ class Dispatcher:
             self._keeper.probe(now)
             return
         for run in list(self._runs.values()):
-            self._logbook.advance(run, now)
-            step = next_step(run, now)
-            if step is not None:
-                self._do(run, step)
-            if run.state in {AttemptState.RUNNING, AttemptState.STOPPING} and run.described:
-                self._engine.sampler.watch(run.attempt_id, run.container_id)
+            with self._crumb(run.attempt_id):
+                self._advance(run, now)
         self._keeper.probe(now)
+
+    def _advance(self, run: Run, now: float) -> None:
+        self._logbook.advance(run, now)
+        step = next_step(run, now)
+        if step is not None:
+            self._do(run, step)
+        if run.state in {AttemptState.RUNNING, AttemptState.STOPPING} and run.described:
+            self._engine.sampler.watch(run.attempt_id, run.container_id)
 
     def _do(self, run: Run, step: Need) -> None:
         run.busy = True
@@ -80,7 +84,7 @@ class Dispatcher:
         self._send(run, Need.START, steps.start, run.container_id)
 
     def _observe(self, run: Run) -> None:
-        self._send(run, Need.OBSERVE, steps.observe, run.ref)
+        self._send(run, Need.OBSERVE, steps.glance if run.is_poison else steps.observe, run.ref)
 
     def _signal(self, run: Run) -> None:
         self._send(run, Need.SIGNAL, steps.send_signal, run.container_id, run.signal)

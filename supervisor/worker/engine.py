@@ -9,6 +9,7 @@ from uuid import UUID
 from hosts.executors.contract import HostView
 from hosts.executors.registry import executor_for
 from hosts.leases import Lease
+from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.inbox import Inbox, Wake
 from supervisor.worker.log_pump import LogPump
 from supervisor.worker.pool import StepPool
@@ -22,7 +23,7 @@ PULL_THREADS = 2
 class Engine:
     """Pools for steps, pulls and probes, the log pump, the event watcher and the usage sampler."""
 
-    def __init__(self, host: HostView, lease: Lease, wake: Wake) -> None:
+    def __init__(self, host: HostView, lease: Lease, wake: Wake, crumb: Crumb) -> None:
         self.executor = executor_for(host)
         self.hands = Hands(self.executor, lease)
         self.inbox = Inbox(wake)
@@ -31,7 +32,7 @@ class Engine:
         self._pulls = StepPool("pulls", PULL_THREADS, self.inbox, close)
         # Apart from the steps, so that an engine that hangs in all of them is still asked who it is.
         self._probes = StepPool("probe", 1, self.inbox, close)
-        self.pump = LogPump(self.inbox)
+        self.pump = LogPump(self.inbox, crumb)
         self.watcher = Watcher(self.executor, self.inbox)
         self.sampler = Sampler(self.executor, self.inbox)
 

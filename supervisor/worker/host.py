@@ -7,7 +7,7 @@ the middle when the database goes away; nothing is forgotten, and the next turn 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
@@ -23,6 +23,7 @@ from jobs import claims, routing
 from jobs.models import ContainerJob
 from jobs.states import AttemptState
 from supervisor.worker import ledger, progress, stopping
+from supervisor.worker.breadcrumb import NOBODY, Breadcrumbs
 from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
 from supervisor.worker.inbox import Wake
@@ -51,6 +52,7 @@ class WorkerSettings:
     poll_interval_seconds: float = 5.0
     concurrency: int | None = None
     retention_hours: float = 0.0
+    crumbs: Breadcrumbs = field(default_factory=Breadcrumbs, compare=False)
 
 
 class HostWorker:
@@ -71,7 +73,7 @@ class HostWorker:
         self._poll_clock = self._renew_clock = self._take_clock = 0.0
         self._poked = self._claim_due = True
         self._crowded = False
-        self._claims = 0
+        self._claims, self._crumb = 0, settings.crumbs.main
         self._log = logger.bind(host=host.name)
 
     # ── the turn ──────────────────────────────────────────────────────────────────────────────────────
@@ -133,7 +135,8 @@ class HostWorker:
         if lease is None:
             return False
         try:
-            self._engine = Engine(self.host.view(self.settings.installation), lease, self._wake)
+            view = self.host.view(self.settings.installation)
+            self._engine = Engine(view, lease, self._wake, self.settings.crumbs.logs)
         except ConfigurationError as exc:
             self._park(lease, exc)
             return False
@@ -156,7 +159,8 @@ class HostWorker:
         """Look after every open attempt of the host: at first those of former owners, and later any whose
         claim was committed while its answer got lost."""
         assert self.lease is not None
-        for run in ledger.open_runs(self.host.id, self.lease.epoch, known=self.runs.keys(), now=now):
+        mine = (self.host.id, self.lease.epoch)
+        for run in ledger.open_runs(*mine, known=self.runs.keys(), now=now, crumb=self._crumb):
             self.runs[run.attempt_id] = run
 
     def _keep_lease(self, now: float) -> None:
@@ -179,15 +183,19 @@ class HostWorker:
     def _take_messages(self, now: float) -> None:
         assert self._engine is not None
         for message in self._engine.inbox.take():
-            match message:
-                case StepDone():
-                    self._take_answer(message, now)
-                case PieceRead() | LogEnded():
-                    self._logbook.take(self.runs.get(message.run_id), message, now)
-                case UsageRead():
-                    self._take_reading(message)
-                case Hint():
-                    self._take_hint(message, now)
+            with self._crumb(getattr(message, "run_id", NOBODY)):
+                self._take_message(message, now)
+
+    def _take_message(self, message: object, now: float) -> None:
+        match message:
+            case StepDone():
+                self._take_answer(message, now)
+            case PieceRead() | LogEnded():
+                self._logbook.take(self.runs.get(message.run_id), message, now)
+            case UsageRead():
+                self._take_reading(message)
+            case Hint():
+                self._take_hint(message, now)
 
     def _take_answer(self, done: StepDone, now: float) -> None:
         run = self.runs.get(done.run_id)
@@ -222,17 +230,17 @@ class HostWorker:
 
     def _write(self, now: float) -> None:
         assert self._engine is not None
-        held, stale = ledger.write_moves(self.runs.values(), self.settings.who)
+        held, stale = ledger.write_moves(self.runs.values(), self.settings.who, self._crumb)
         for run in held:
             self._moved(run, now)
         try:
-            ledger.store_logs(self.runs.values())
+            ledger.store_logs(self.runs.values(), self._crumb)
         finally:
             self._tell_freed()
         self._store_usage()
         ending = [run for run in self.runs.values() if run.need is Need.END]
         if ending:
-            ended, lost = ledger.write_ends(ending, self.host.name, self.settings.who)
+            ended, lost = ledger.write_ends(ending, self.host.name, self.settings.who, self._crumb)
             for run in ended:
                 self._ended(run, now)
             stale += lost

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from django.db.models.functions import Now
 from jobs import batches, excerpts, logs, moves, retry, usage
 from jobs.models import Attempt
 from jobs.states import AttemptState, JobStatus, status_after
+from supervisor.worker import poison
+from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.log_pump import PieceRead
 from supervisor.worker.progress import judge_exit
 from supervisor.worker.run import LogStage, Run
@@ -37,7 +40,7 @@ _KINDS = {
 _ORDER = list(AttemptState)
 
 
-def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float) -> list[Run]:
+def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float, crumb: Crumb) -> list[Run]:
     """Runs of the host's open attempts that are not known yet; `now` is the boot clock's."""
     mine = Attempt.objects.filter(host_id=host_id, epoch=epoch).open()
     unknown = set(mine.values_list("pk", flat=True)).difference(known)
@@ -48,15 +51,17 @@ def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float)
     time_left = dict(mine.exclude(deadline_at=None).annotate(left=left).values_list("pk", "left"))
     runs = []
     for attempt in mine.select_related("job").defer("job__secret_environment"):
-        run = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
-        run.usage = usage.UsageTotals.stored(attempt.id)
-        if attempt.id in time_left:
-            run.deadline_clock = now + time_left[attempt.id].total_seconds()
+        with crumb(attempt.id):
+            run = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
+            poison.approach(run, now)
+            run.usage = usage.UsageTotals() if run.is_poison else usage.UsageTotals.stored(attempt.id)
+            if attempt.id in time_left:
+                run.deadline_clock = now + time_left[attempt.id].total_seconds()
         runs.append(run)
     return runs
 
 
-def write_moves(runs: Iterable[Run], who: str) -> tuple[list[Run], list[Run]]:
+def write_moves(runs: Iterable[Run], who: str, crumb: Crumb) -> tuple[list[Run], list[Run]]:
     """Write every pending move; the runs whose move held, and those that are not ours any more."""
     by_kind: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
@@ -67,11 +72,16 @@ def write_moves(runs: Iterable[Run], who: str) -> tuple[list[Run], list[Run]]:
     for kind in _KINDS:
         if not by_kind[kind]:
             continue
-        ids = getattr(moves, kind)([{**run.move.row, "who": who} for run in by_kind[kind] if run.move])
+        ids = set[UUID]().union(*poison.by_name(partial(_write_move, kind, who), by_kind[kind], crumb))
         ids |= _written_before([run for run in by_kind[kind] if run.attempt_id not in ids], kind)
         for run in by_kind[kind]:
             (held if run.attempt_id in ids else stale).append(run)
     return held, stale
+
+
+def _write_move(kind: str, who: str, runs: Sequence[Run]) -> set[UUID]:
+    held: set[UUID] = getattr(moves, kind)([{**run.move.row, "who": who} for run in runs if run.move])
+    return held
 
 
 def state_after(kind: str) -> AttemptState | None:
@@ -101,15 +111,19 @@ def _rows(runs: Sequence[Run]) -> list[Any]:
     return list(ours.exclude(state=AttemptState.ENDED).values("id", "state", "container_id", "next_seq"))
 
 
-def store_logs(runs: Iterable[Run]) -> None:
+def store_logs(runs: Iterable[Run], crumb: Crumb) -> None:
     """Store the pieces that wait, except the last ones of runs about to end."""
     waiting = [run for run in runs if run.pieces and run.log is not LogStage.DONE]
     while waiting:
-        held = logs.append([_log_row(run, run.pieces[0]) for run in waiting])
+        held = set[UUID]().union(*poison.by_name(_append_first, waiting, crumb))
         for run in waiting:
             if run.attempt_id in held or _resync(run):
                 _stored(run)
         waiting = [run for run in waiting if run.pieces and run.attempt_id in held]
+
+
+def _append_first(runs: Sequence[Run]) -> set[UUID]:
+    return logs.append([_log_row(run, run.pieces[0]) for run in runs])
 
 
 def _log_row(run: Run, read: PieceRead) -> Any:
@@ -136,8 +150,13 @@ def store_usage(readings: Sequence[UsageRead], runs: dict[UUID, Run]) -> None:
     usage.append([usage.row(key, runs[key].epoch, reading.usage) for key, reading in latest.items()])
 
 
-def write_ends(runs: Sequence[Run], host_name: str, who: str) -> tuple[list[Run], list[Run]]:
+def write_ends(runs: Sequence[Run], host_name: str, who: str, crumb: Crumb) -> tuple[list[Run], list[Run]]:
     """End runs in one transaction with the rest of their logs; those that held, and those not ours now."""
+    parts = poison.by_name(partial(_write_ends, host_name, who), runs, crumb)
+    return [run for held, _ in parts for run in held], [run for _, stale in parts for run in stale]
+
+
+def _write_ends(host_name: str, who: str, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     rows = [_end_row(run, host_name, who) for run in runs]
     try:
         with transaction.atomic():
@@ -196,6 +215,7 @@ def _end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
     delay = retry.delay_before_next(
         verdict.outcome,
         retry.Budget.of(run.spec, attempts=run.number, infra_failures=run.infra_failures),
+        failure_class=verdict.failure_class,
     )
     run.retry_delay_seconds = delay
     return {
@@ -234,11 +254,13 @@ def _execution(run: Run) -> dict[str, Any]:
         run.stdout_bytes + sum(piece.tally.stdout_bytes for piece in pieces),
         run.stderr_bytes + sum(piece.tally.stderr_bytes for piece in pieces),
     )
-    stdout, stderr = excerpts.texts(run.attempt_id, run.next_seq, [piece.data for piece in pieces], sizes)
+    # What is stored may be what the workers died of.
+    data = [piece.data for piece in pieces]
+    texts = ("", "") if run.is_poison else excerpts.texts(run.attempt_id, run.next_seq, data, sizes)
     totals = run.usage
     return {
-        "stdout": stdout,
-        "stderr": stderr,
+        "stdout": texts[0],
+        "stderr": texts[1],
         "stdout_bytes": sizes[0],
         "stderr_bytes": sizes[1],
         "docker_log": excerpts.as_text("\n".join(run.engine_lines).encode()),

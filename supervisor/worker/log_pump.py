@@ -20,6 +20,7 @@ import structlog
 from hosts.errors import ContainerExecutionError, EngineError
 from hosts.executors.contract import LogSource
 from jobs.logs import Piece
+from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.inbox import Inbox, Wake
 
 logger = structlog.get_logger(__name__)
@@ -68,8 +69,8 @@ class _Stream:
 class LogPump:
     """See the module. Its methods are for the main thread, and return at once."""
 
-    def __init__(self, inbox: Inbox) -> None:
-        self._inbox = inbox
+    def __init__(self, inbox: Inbox, crumb: Crumb) -> None:
+        self._inbox, self._crumb = inbox, crumb
         self._orders: queue.SimpleQueue[tuple[str, UUID, LogSource | int | None]] = queue.SimpleQueue()
         self._wake = Wake()
         self._selector = selectors.DefaultSelector()
@@ -129,7 +130,8 @@ class LogPump:
         self._take_orders()
         read = 0
         for stream in self._ready_streams(ready):
-            read += self._read(stream)
+            with self._crumb(stream.run_id):
+                read += self._read(stream)
         self._flush_old()
         if read:
             time.sleep(_NAP_MANY_SECONDS if len(self._streams) > 1 else _NAP_SECONDS)
@@ -154,13 +156,16 @@ class LogPump:
         with contextlib.suppress(queue.Empty):
             while True:
                 verb, run_id, argument = self._orders.get_nowait()
-                stream = self._streams.get(run_id)
-                if verb == "follow":
-                    self._add(run_id, argument)  # type: ignore[arg-type]
-                elif verb == "stored":
-                    self._free(run_id, int(argument or 0))  # type: ignore[arg-type]
-                else:
-                    self._let_go(run_id, stream, for_good=verb == "forget")
+                with self._crumb(run_id):
+                    self._obey(verb, run_id, argument)
+
+    def _obey(self, verb: str, run_id: UUID, argument: LogSource | int | None) -> None:
+        if verb == "follow":
+            self._add(run_id, argument)  # type: ignore[arg-type]
+        elif verb == "stored":
+            self._free(run_id, int(argument or 0))  # type: ignore[arg-type]
+        else:
+            self._let_go(run_id, self._streams.get(run_id), for_good=verb == "forget")
 
     def _let_go(self, run_id: UUID, stream: _Stream | None, *, for_good: bool) -> None:
         if stream:
@@ -227,7 +232,8 @@ class LogPump:
         now = time.monotonic()
         for stream in list(self._streams.values()):
             if stream.buffer and now - stream.since >= FLUSH_AFTER_SECONDS:
-                self._flush(stream)
+                with self._crumb(stream.run_id):
+                    self._flush(stream)
 
     def _flush(self, stream: _Stream) -> None:
         if not stream.buffer:

@@ -14,7 +14,7 @@ from hosts.executors.contract import Observation
 from jobs import outcome
 from jobs.adoption import Found, classify
 from jobs.outcome import Exit, Verdict
-from jobs.states import NOT_STARTED, AttemptState, Outcome
+from jobs.states import NOT_STARTED, AttemptState, Outcome, StopReason
 from supervisor.worker.run import (
     GIVE_UP_AFTER,
     OBSERVE_EVERY_SECONDS,
@@ -115,6 +115,9 @@ def _ensured(run: Run, seen: Any, installation: UUID, now: float) -> None:
 
 def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
     """A container has the run's name that this worker did not make just now."""
+    if run.is_poison:
+        _glanced(run, seen, now)
+        return
     match classify(seen, installation=installation, job_id=run.job_id, number=run.number):
         case Found.FOREIGN:
             reject(run, _name_conflict(seen))
@@ -131,6 +134,22 @@ def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
                 "fence", Need.DISCARD, "found unstarted", **(_columns(run, seen) | {"container_id": ""})
             )
             run.described = False  # the one that is made instead is another one
+
+
+def _glanced(run: Run, seen: Observation, now: float) -> None:
+    """Of a run that killed its workers, only this is asked: is there something to stop, or is it over?"""
+    run.container_id = seen.container_id
+    if seen.state == "created" and run.state in NOT_STARTED:
+        run.doomed, run.need = seen, Need.DISCARD
+    elif seen.state == "running":
+        run.look_clock = now + OBSERVE_EVERY_SECONDS
+        if run.state in NOT_STARTED:
+            run.prepare("to_running", Need.WATCH, "adopted", **_running_columns(run))
+        elif run.need is not Need.SIGNAL:  # asked for while this look was under way: still to be sent
+            run.need = Need.WATCH
+    else:
+        run.seen, run.need = seen, Need.END
+        run.verdict = judge_exit(run)
 
 
 def _adopt(run: Run, seen: Observation, now: float) -> None:
@@ -182,7 +201,7 @@ def _observed(run: Run, seen: Any, installation: UUID, now: float) -> None:
 
 def _lost(run: Run) -> None:
     run.logs_note = "The container was gone before its log could be completed."
-    if run.stop_reason or run.state is AttemptState.EXITED:
+    if run.stop_reason or run.is_poison or run.state is AttemptState.EXITED:
         run.verdict = judge_exit(run)
     else:
         run.verdict = Verdict(
@@ -212,6 +231,8 @@ _ANSWERS: dict[str, Callable[[Run, Any, UUID, float], None]] = {
 def judge_exit(run: Run) -> Verdict:
     """The verdict on a run whose container has exited, or is gone while it was being stopped."""
     seen = run.seen
+    if run.is_poison and run.stop_reason != StopReason.CANCELLED:
+        return outcome.kills_worker(started=True)
     return outcome.judge(
         Exit(
             exit_code=seen.exit_code if seen else None,

@@ -14,10 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from hosts.executors.contract import JobView, Observation
-from jobs import spec
+from jobs import outcome, spec
 from jobs.models import Attempt
 from jobs.outcome import Verdict
-from jobs.states import NOT_STARTED, SLOT_HOLDING, AttemptState, Outcome
+from jobs.states import NOT_STARTED, POISON_AFTER, SLOT_HOLDING, AttemptState, Outcome
 from jobs.usage import UsageTotals
 from supervisor.worker.log_pump import PieceRead
 
@@ -77,6 +77,7 @@ class Run:
     spec: Mapping[str, Any]
     state: AttemptState
     infra_failures: int = 0
+    worker_kills: int = 0
     container_id: str = ""
     stop_reason: str = ""
     stopping_at: Any = None
@@ -130,6 +131,7 @@ class Run:
             spec=spec.complete(attempt.spec),
             state=AttemptState(attempt.state),
             infra_failures=infra_failures,
+            worker_kills=attempt.worker_kills,
             container_id=attempt.container_id,
             stop_reason=attempt.stop_reason,
             stopping_at=attempt.stopping_at,
@@ -144,6 +146,11 @@ class Run:
     def holds_slot(self) -> bool:
         """Whether it counts against the host's room."""
         return self.state in SLOT_HOLDING
+
+    @property
+    def is_poison(self) -> bool:
+        """Whether it killed so many workers that nothing its engine says of it is looked at any more."""
+        return self.worker_kills >= POISON_AFTER
 
     @property
     def ref(self) -> str:
@@ -208,7 +215,7 @@ def _must_withdraw(run: Run) -> bool:
     # After a start was sent, or on the way to it, only the engine knows: observe, then stop.
     if run.state not in NOT_STARTED or run.start_sent:
         return False
-    return run.cancel_wanted or run.trouble >= GIVE_UP_AFTER
+    return run.cancel_wanted or run.is_poison or run.trouble >= GIVE_UP_AFTER
 
 
 def outcome_of_withdrawal(run: Run) -> Verdict:
@@ -219,6 +226,8 @@ def outcome_of_withdrawal(run: Run) -> Verdict:
             failure_class="cancelled",
             message="It was cancelled before it started.",
         )
+    if run.is_poison:
+        return outcome.kills_worker(started=False)
     return Verdict(
         outcome=Outcome.INFRA,
         failure_class="engine_trouble",

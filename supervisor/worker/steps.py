@@ -70,6 +70,22 @@ def observe(hands: Hands, ref: str) -> Observation | None:
     return seen
 
 
+def glance(hands: Hands, ref: str) -> Observation | None:
+    """Whether the container runs, and how it ended; nothing else that the engine says leaves this thread."""
+    seen = observe(hands, ref)
+    if seen is None:
+        return None
+    return Observation(
+        container_id=seen.container_id,
+        name=seen.name,
+        state=seen.state,
+        labels={},
+        exit_code=seen.exit_code,
+        started_at=seen.started_at,
+        finished_at=seen.finished_at,
+    )
+
+
 def send_signal(hands: Hands, container_id: str, name: str) -> None:
     """TERM or KILL."""
     hands.guard()

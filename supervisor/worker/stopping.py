@@ -20,6 +20,8 @@ def stop_wanted(run: Run, now: float) -> StopReason | None:
         return None
     if run.cancel_wanted:
         return StopReason.CANCELLED
+    if run.is_poison:
+        return StopReason.POISON
     if run.deadline_clock is not None and now >= run.deadline_clock:
         return StopReason.TIMEOUT
     return None
@@ -38,8 +40,13 @@ def stop_due(runs: Iterable[Run], now: float) -> None:
     for run in runs:
         reason = stop_wanted(run, now) if run.state is AttemptState.RUNNING and run.move is None else None
         if reason:
-            words = "over its timeout" if reason is StopReason.TIMEOUT else "cancelled"
-            run.prepare("to_stopping", Need.SIGNAL, words, stop_reason=reason, asked_at=datetime.now(UTC))
+            run.prepare(
+                "to_stopping",
+                Need.SIGNAL,
+                reason.label.lower(),
+                stop_reason=reason,
+                asked_at=datetime.now(UTC),
+            )
         elif run.need is Need.WATCH and run.state is AttemptState.STOPPING:
             _go_on(run, now)
 

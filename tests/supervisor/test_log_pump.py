@@ -12,6 +12,7 @@ import pytest
 from hosts.errors import ContainerExecutionError, DockerConnectionError
 from hosts.executors import frames
 from supervisor.worker import log_pump
+from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.inbox import Inbox, Wake
 from supervisor.worker.log_pump import CHUNK_BYTES, SHARE_BYTES, LogEnded, LogPump, PieceRead
 from tests.supervisor.log_sources import PolledSource, SocketSource
@@ -26,7 +27,7 @@ class Reader:
     def __init__(self) -> None:
         self._wake = Wake()
         self._inbox = Inbox(self._wake)
-        self.pump = LogPump(self._inbox)
+        self.pump = LogPump(self._inbox, Breadcrumbs().logs)
         self.told: list[PieceRead | LogEnded] = []
 
     def follow(self, source: SocketSource | PolledSource) -> UUID:
