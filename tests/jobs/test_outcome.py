@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.outcome import Exit, Verdict, judge
+from jobs.outcome import Exit, Verdict, judge, kills_worker
 from jobs.states import Outcome
 
 ASKED = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -93,3 +93,20 @@ def test_a_timeout_and_a_memory_limit_are_named_with_their_size():
 @pytest.mark.parametrize("exit_code", [1, 139, None])
 def test_what_the_engine_said_is_the_hint(exit_code):
     assert judge(Exit(exit_code=exit_code, error="no space left on device")).hint == "no space left on device"
+
+
+@pytest.mark.parametrize("exit_code", [0, 1, 137, 143, None])
+@pytest.mark.parametrize("finished_at", [EARLIER, LATER, None])
+def test_what_killed_its_workers_failed_whatever_became_of_its_container(exit_code, finished_at):
+    verdict = judge(
+        Exit(exit_code=exit_code, stop_reason="poison", stopping_at=ASKED, finished_at=finished_at)
+    )
+    assert (verdict.outcome, verdict.failure_class) == ("interrupted", "kills_worker")
+    assert verdict.message == "Handling it crashed its worker 3 times, so it was stopped."
+    assert "retry" in verdict.hint
+
+
+def test_what_killed_its_workers_before_it_started_is_rejected():
+    verdict = kills_worker(started=False)
+    assert (verdict.outcome, verdict.failure_class) == ("rejected", "kills_worker")
+    assert verdict.message.endswith("so it was not started.")

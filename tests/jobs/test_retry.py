@@ -40,6 +40,12 @@ def test_some_ends_are_final_whatever_anybody_asks(outcome):
     assert delay_before_next(Outcome(outcome), everything) is None
 
 
+@pytest.mark.parametrize("outcome", [*STARTED, "rejected"])
+def test_what_killed_its_workers_is_never_tried_again_by_itself(outcome):
+    everything = budget(allowed=100, retry_on=tuple(Outcome.values))
+    assert delay_before_next(Outcome(outcome), everything, failure_class="kills_worker") is None
+
+
 def infra_delays(jitter: float) -> list[float]:
     answers = (delay_before_next(Outcome.INFRA, budget(n + 1, n), jitter=jitter) for n in itertools.count())
     return list(itertools.takewhile(lambda delay: delay is not None, answers))
