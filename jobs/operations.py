@@ -7,7 +7,7 @@ them ever calls an engine.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -39,10 +39,16 @@ def submit(  # noqa: PLR0913 (a job's fields)
     environment: Mapping[str, Any] | None = None,
     secret_environment: Mapping[str, str] | None = None,
     priority: int = 0,
+    max_attempts: int | None = None,
+    retry_on: Sequence[str] | None = None,
+    start_deadline_seconds: int | None = None,
     user: AbstractBaseUser | None = None,
     who: str = "",
 ) -> ContainerJob:
-    """Queue one job; ValidationError says what is wrong with it. A host of None means any with room."""
+    """Queue one job; ValidationError says what is wrong with it. A host of None means any with room.
+
+    What is not given is the template's: image, command, max_attempts, retry_on, start_deadline_seconds.
+    """
     job = ContainerJob(
         template=template,
         docker_host=host,
@@ -52,6 +58,9 @@ def submit(  # noqa: PLR0913 (a job's fields)
         override_environment=dict(environment or {}),
         secret_environment=dict(secret_environment or {}),
         priority=priority,
+        override_max_attempts=max_attempts,
+        override_retry_on=None if retry_on is None else list(retry_on),
+        override_start_deadline_seconds=start_deadline_seconds,
         created_by=user,  # type: ignore[misc]
     )
     job.full_clean()
@@ -184,6 +193,9 @@ def _again(old: ContainerJob, waits_for: UUID, user: AbstractBaseUser | None) ->
         override_environment=old.override_environment,
         secret_environment=old.secret_environment,
         priority=old.priority,
+        override_max_attempts=old.override_max_attempts,
+        override_retry_on=old.override_retry_on,
+        override_start_deadline_seconds=old.override_start_deadline_seconds,
         restarted_from_id=waits_for,
         hold=Hold.RESTART,
         created_by=user,  # type: ignore[misc]

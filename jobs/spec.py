@@ -18,6 +18,7 @@ from hosts.executors.contract import JobView, Network, TemplateView
 from jobs import validators
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment
 from jobs.models.template import DEFAULT_MAX_LOG_BYTES
+from jobs.states import JobStatus
 
 _DEFAULTS: dict[str, Any] = {
     "stop_signal": "SIGTERM",
@@ -31,6 +32,8 @@ _DEFAULTS: dict[str, Any] = {
     "retry_max_delay_seconds": 300,
     "infra_retries": 3,
 }
+# What of a spec bounds how a job is launched, stopped, logged and tried again.
+LIMITS = ("memory_limit", "cpu_limit", "timeout_seconds", "stop_grace_seconds", *_DEFAULTS)
 
 
 def container_name(installation: UUID, job_id: UUID) -> str:
@@ -85,6 +88,13 @@ def _first(override: Any, value: Any) -> Any:
 def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A stored spec, with what specs frozen by an earlier version did not hold yet."""
     return {**_DEFAULTS, **stored}
+
+
+def limits(job: ContainerJob, attempt: Attempt | None) -> dict[str, Any]:
+    """What bounds the job: as frozen for its newest attempt, or as its next one would be frozen now."""
+    waits = attempt is None or job.status == JobStatus.PENDING
+    frozen = freeze(job, job.template, [], []) if waits else complete(attempt.spec)  # type: ignore[union-attr]
+    return {name: frozen[name] for name in LIMITS if name in frozen}
 
 
 def text(value: object) -> str | None:

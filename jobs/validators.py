@@ -11,6 +11,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 RESERVED_PREFIX = "TALLYMAN_"
+RETRYABLE = ("user", "oom", "timeout", "interrupted", "lost")
 _SIGNALS = {one.name.removeprefix("SIG") for one in signal.Signals if not one.name.startswith("SIGRT")}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -76,6 +77,5 @@ def validate_aliases(value: Any) -> None:
 
 def validate_retry_on(value: Any) -> None:
     """A JSON list of outcomes that may be run again."""
-    allowed = {"user", "oom", "timeout", "interrupted", "lost"}
-    if not isinstance(value, list) or not all(isinstance(one, str) and one in allowed for one in value):
-        raise ValidationError(f"This must be a JSON list out of {', '.join(sorted(allowed))}.")
+    if not isinstance(value, list) or not all(isinstance(one, str) and one in RETRYABLE for one in value):
+        raise ValidationError(f"This must be a JSON list out of {', '.join(sorted(RETRYABLE))}.")

@@ -13,25 +13,28 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 
-from admin_ui import presenters
+from admin_ui import limits, presenters
 from admin_ui.admin import history
 from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, StackedInline, TabularInline
 from admin_ui.admin.columns import NOTHING, badge, job_link, log_link, short
 from admin_ui.admin.job_actions import JobActions
 from admin_ui.admin.log_view import log_view
-from jobs import operations
+from jobs import operations, spec
 from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent
 from jobs.operations import Refused
 from jobs.states import ENDED_STATUSES
+
+OVERRIDES = ("override_max_attempts", "override_retry_on", "override_start_deadline_seconds")
 
 
 class AttemptInline(ReadOnly, TabularInline[Attempt, ContainerJob]):
     model = Attempt
     formset = NewestRows
-    fields = ("number", "host_name", "how", "exit_code", "started_at", "ended_at", "container", "why", "log")
-    readonly_fields = ("how", "container", "why", "log")
+    fields = ("number", "host_name", "how", "exit_code", "started_at", "ended_at", "container", "note", "log")
+    readonly_fields = ("how", "container", "note", "log")
     show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Attempt]:
@@ -46,8 +49,11 @@ class AttemptInline(ReadOnly, TabularInline[Attempt, ContainerJob]):
         return short(attempt.container_id)
 
     @admin.display
-    def why(self, attempt: Attempt) -> str:
-        return f"{attempt.failure_message} {attempt.failure_hint}".strip() or NOTHING
+    def note(self, attempt: Attempt) -> str:
+        failure = f"{attempt.failure_message} {attempt.failure_hint}".strip()
+        phase = "" if attempt.outcome else attempt.phase
+        words = limits.note(phase=phase, worker_kills=attempt.worker_kills, failure=failure)
+        return words or NOTHING
 
     @admin.display
     def log(self, attempt: Attempt) -> str:
@@ -108,6 +114,7 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
         "override_image",
         "override_command",
         "override_environment",
+        *OVERRIDES,
         "priority",
     )
     fieldsets_to_view = (
@@ -117,12 +124,23 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
             {"fields": ("host", "docker_host", "created_at", "started_at", "completed_at", "took")},
         ),
         ("What", {"fields": ("override_image", "override_command", "environment", "priority")}),
+        ("Limits and retries", {"fields": (*OVERRIDES, "bounds")}),
         (
             "History",
             {"fields": ("exit_code", "attempt_count", "executor_metadata", "restart_of", "created_by")},
         ),
     )
-    readonly_fields = ("id", "status_badge", "why", "log", "host", "took", "environment", "restart_of")
+    readonly_fields = (
+        "id",
+        "status_badge",
+        "why",
+        "log",
+        "host",
+        "took",
+        "environment",
+        "restart_of",
+        "bounds",
+    )
 
     # --- What is shown ---
 
@@ -170,6 +188,12 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
     def environment(self, job: ContainerJob) -> str:
         return ", ".join(sorted({*job.override_environment, *job.secret_environment})) or NOTHING
 
+    @admin.display(description="in effect")
+    def bounds(self, job: ContainerJob) -> str:
+        newest = Attempt.objects.filter(job=job, number=job.attempt_count).first()
+        lines = limits.lines(spec.limits(job, newest))
+        return format_html_join(mark_safe("<br>"), "{}: {}", [line for line in lines if line[1]])
+
     @admin.display
     def restart_of(self, job: ContainerJob) -> str:
         return (
@@ -199,6 +223,9 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
             image=obj.override_image,
             environment=obj.override_environment,
             priority=obj.priority,
+            max_attempts=obj.override_max_attempts,
+            retry_on=obj.override_retry_on,
+            start_deadline_seconds=obj.override_start_deadline_seconds,
             user=request.user,  # type: ignore[arg-type]  # the admin knows no anonymous users
             who=request.user.get_username(),
         )

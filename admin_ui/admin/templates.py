@@ -31,9 +31,32 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
     inlines = (VariableInline, NetworkInline)
     fieldsets = (
         (None, {"fields": ("name", "description")}),
-        ("Container", {"fields": ("docker_image", "command", "working_directory")}),
-        ("Limits", {"fields": ("memory_limit", "cpu_limit", "timeout_seconds", "stop_grace_seconds")}),
-        ("Retries", {"fields": ("max_attempts", "retry_on")}),
+        ("Container", {"fields": ("docker_image", "pull_policy", "command", "working_directory", "tty")}),
+        (
+            "Limits",
+            {
+                "fields": (
+                    "memory_limit",
+                    "cpu_limit",
+                    "start_deadline_seconds",
+                    "timeout_seconds",
+                    "max_log_bytes",
+                )
+            },
+        ),
+        ("Stopping", {"fields": ("stop_signal", "stop_grace_seconds")}),
+        (
+            "Retries",
+            {
+                "fields": (
+                    "max_attempts",
+                    "retry_on",
+                    "retry_delay_seconds",
+                    "retry_max_delay_seconds",
+                    "infra_retries",
+                )
+            },
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFo
 
 from admin_ui.cli.exits import Exit, failure, one_line_errors
 from admin_ui.cli.output import Output
+from jobs.validators import RETRYABLE
 
 Options = argparse.Namespace
 Action = Callable[[Options, Output], Exit | int]
@@ -123,6 +124,14 @@ def positive(value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise argparse.ArgumentTypeError(f"{value!r} is no whole number above 0")
     return int(value)
+
+
+def retry_on(value: str) -> list[str]:
+    """`user,oom`, a list of outcomes, or an empty text; for argparse."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in RETRYABLE]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(RETRYABLE)}")
+    return names
 
 
 def assignment(value: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from admin_ui.cli.command import Action, Parser
 from admin_ui.cli.exits import IN_HELP, OF_A_JOB_IN_HELP
 from jobs import operations
 from jobs.states import JobStatus
+from jobs.validators import RETRYABLE
 
 _ENV_HELP = "a variable for the container, over the template's; may be given several times"
 _JSON_HELP = "print JSON, and nothing else, on stdout"
@@ -72,11 +73,33 @@ def _what_and_where(parser: Parser) -> None:
         "--command", default="", type=command.text, help="shell words to run, not the template's command"
     )
     _env(parser)
+    _retries(parser)
 
 
 def _env(parser: Parser) -> None:
     parser.add_argument(
         "--env", metavar="K=V", action="append", default=[], type=command.assignment, help=_ENV_HELP
+    )
+
+
+def _retries(parser: Parser) -> None:
+    parser.add_argument(
+        "--max-attempts",
+        metavar="N",
+        type=command.positive,
+        help="how often to run it at most (default: the template's)",
+    )
+    parser.add_argument(
+        "--retry-on",
+        metavar="OUTCOMES",
+        type=command.retry_on,
+        help=f"after which ends, out of {','.join(RETRYABLE)}; '' for none (default: the template's)",
+    )
+    parser.add_argument(
+        "--start-deadline",
+        metavar="S",
+        type=command.positive,
+        help="fail it if it has not started after S seconds (default: the template's)",
     )
 
 
@@ -139,6 +162,7 @@ def _add_run_command(subcommands: Any) -> None:
     parser.add_argument("--host", metavar="NAME", type=command.text, help=_HOST_HELP)
     parser.add_argument("--name", default="", type=command.text, help="a name (default: COMMAND)")
     _env(parser)
+    _retries(parser)
     parser.add_argument("--detach", action="store_true", help="print the job's id and exit at once")
     parser.add_argument(
         "words",

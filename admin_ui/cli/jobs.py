@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 
-from admin_ui import presenters
+from admin_ui import limits, presenters
 from admin_ui.cli import lookup, records
 from admin_ui.cli.command import Options, who
 from admin_ui.cli.exits import Exit, failure
@@ -19,6 +19,7 @@ from jobs import logs, operations
 from jobs.models import Attempt, ContainerJob
 from jobs.states import JobStatus
 
+_ATTEMPT_HEADER = ("ATTEMPT", "HOST", "HOW", "EXIT", "STARTED", "ENDED", "TOOK", "NOTE")
 _LIST_HEADER = ("ID", "STATUS", "EXIT", "TEMPLATE", "HOST", "CREATED", "TOOK", "NAME")
 
 
@@ -82,10 +83,10 @@ def _show_json(job: ContainerJob, options: Options, out: Output) -> None:
 
 def one_record(job_id: UUID) -> records.Record:
     """The job as `--json` gives it; exit code 4 if it was deleted."""
-    found = records.records(ContainerJob.objects.filter(pk=job_id))
-    if not found:
+    found = records.whole_record(job_id)
+    if found is None:
         raise failure(f"There is no job {job_id}.", Exit.NOT_FOUND)
-    return found[0]
+    return found
 
 
 def _follow(job: ContainerJob, out: Output, log: LogPrinter | None) -> None:
@@ -117,7 +118,29 @@ def _describe(job_id: UUID, out: Output) -> None:
             ("Attempt", str(record["attempt"] or "")),
             ("Created", presenters.moment(record["created_at"])),
             *_course(record),
+            *limits.lines(record["limits"]),
         ]
+    )
+    if record["attempts"]:
+        out.line()
+        out.table(_ATTEMPT_HEADER, [_attempt_row(attempt) for attempt in record["attempts"]])
+
+
+def _attempt_row(attempt: records.Record) -> tuple[str, ...]:
+    return (
+        str(attempt["number"]),
+        attempt["host"],
+        attempt["outcome"] or attempt["state"],
+        "" if attempt["exit_code"] is None else str(attempt["exit_code"]),
+        presenters.moment(attempt["started_at"]),
+        presenters.moment(attempt["finished_at"] or attempt["ended_at"]),
+        presenters.duration(attempt["duration_seconds"]),
+        limits.note(
+            phase="" if attempt["outcome"] else attempt["phase"],
+            worker_kills=attempt["worker_kills"],
+            failure=attempt["failure"]["message"] if attempt["failure"] else "",
+            logs_note=attempt["logs_note"],
+        ),
     )
 
 

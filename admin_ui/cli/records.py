@@ -1,4 +1,5 @@
-"""Jobs as `--json` gives them. The same keys everywhere; other programs rely on them."""
+"""Jobs as `--json` gives them. The same keys everywhere, and two more where it is about one job; other
+programs rely on them."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from admin_ui import presenters
 from hosts.executors import frames
-from jobs import logs
+from jobs import logs, spec
 from jobs.models import Attempt, ContainerExecution, ContainerJob, UsageSample
 from jobs.states import AttemptState
 
@@ -29,6 +30,52 @@ def records(jobs: QuerySet[ContainerJob]) -> list[Record]:
     attempts = {attempt.job_id: attempt for attempt in current_attempts(job.pk for job in found)}
     usage = _usage_so_far(attempt.pk for attempt in attempts.values() if attempt.state != AttemptState.ENDED)
     return [_record(job, attempts.get(job.pk), usage) for job in found]
+
+
+def whole_record(job_id: UUID) -> Record | None:
+    """One job with its attempts, oldest first, and what bounds it; None if it was deleted."""
+    found = records(ContainerJob.objects.filter(pk=job_id))
+    if not found:
+        return None
+    job = ContainerJob.objects.select_related("template").get(pk=job_id)
+    attempts = list(Attempt.objects.filter(job_id=job_id).order_by("number").defer("spec"))
+    return {
+        **found[0],
+        "limits": spec.limits(job, attempts[-1] if attempts else None),
+        "attempts": [_attempt(attempt) for attempt in attempts],
+    }
+
+
+_OF_AN_ATTEMPT = (
+    "number",
+    "state",
+    "outcome",
+    "exit_code",
+    "phase",
+    "worker_kills",
+    "stop_reason",
+    "container_id",
+    "claimed_at",
+    "started_at",
+    "deadline_at",
+    "stopping_at",
+    "finished_at",
+    "ended_at",
+    "unknown_since_at",
+    "logs_complete",
+    "logs_note",
+    "log_gap_bytes",
+)
+
+
+def _attempt(attempt: Attempt) -> Record:
+    ended_at = attempt.finished_at or attempt.ended_at
+    return {
+        **{name: getattr(attempt, name) for name in _OF_AN_ATTEMPT},
+        "host": attempt.host_name,
+        "duration_seconds": presenters.duration_seconds(attempt.started_at, ended_at, timezone.now()),
+        "failure": _failure(attempt),
+    }
 
 
 def current_attempts(job_ids: Iterable[UUID]) -> QuerySet[Attempt]:
@@ -80,10 +127,10 @@ def _host_name(job: ContainerJob, attempt: Attempt | None) -> str | None:
     return job.docker_host.name if job.docker_host else None
 
 
-def _failure(job: ContainerJob) -> Record | None:
-    if not job.failure_class:
+def _failure(row: ContainerJob | Attempt) -> Record | None:
+    if not row.failure_class:
         return None
-    return {"class": job.failure_class, "message": job.failure_message, "hint": job.failure_hint}
+    return {"class": row.failure_class, "message": row.failure_message, "hint": row.failure_hint}
 
 
 def _measured(job: ContainerJob, attempt: Attempt | None, usage: dict[UUID, Record]) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -99,8 +100,17 @@ def _submit(options: Options) -> ContainerJob:
         name=options.name,
         command=options.command,
         environment=dict(options.env),
+        **_retries(options),
         who=who(),
     )
+
+
+def _retries(options: Options) -> dict[str, Any]:
+    return {
+        "max_attempts": options.max_attempts,
+        "retry_on": options.retry_on,
+        "start_deadline_seconds": options.start_deadline,
+    }
 
 
 def _submit_command(words: list[str], image: str, options: Options) -> ContainerJob:
@@ -113,6 +123,7 @@ def _submit_command(words: list[str], image: str, options: Options) -> Container
         command=shlex.join(["python", "manage.py", *words]),
         image="" if image == template.docker_image else image,
         environment=dict(options.env),
+        **_retries(options),
         who=who(),
     )
 

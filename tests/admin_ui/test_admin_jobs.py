@@ -49,6 +49,9 @@ def test_a_job_is_submitted_with_its_overrides(admin_client, admin_user):
         "override_image": "other:1",
         "override_command": "echo 1",
         "override_environment": '{"A": "1"}',
+        "override_max_attempts": "3",
+        "override_retry_on": '["user"]',
+        "override_start_deadline_seconds": "60",
         "priority": "5",
     }
     response = admin_client.post(url(ContainerJob, "add"), form)
@@ -56,6 +59,8 @@ def test_a_job_is_submitted_with_its_overrides(admin_client, admin_user):
     job = ContainerJob.objects.get()
     assert (job.name, job.docker_host, job.priority, job.override_image) == ("by hand", host, 5, "other:1")
     assert job.override_environment == {"A": "1"}
+    assert (job.override_max_attempts, job.override_retry_on) == (3, ["user"])
+    assert job.override_start_deadline_seconds == 60
     assert job.created_by == admin_user
     assert JobEvent.objects.get().who == "admin"
 
@@ -63,7 +68,34 @@ def test_a_job_is_submitted_with_its_overrides(admin_client, admin_user):
 def test_a_host_may_be_left_out(admin_client):
     form = {"template": make_template().pk, "override_environment": "{}", "priority": "0"}
     assert admin_client.post(url(ContainerJob, "add"), form).status_code == 302
-    assert ContainerJob.objects.get().docker_host is None
+    job = ContainerJob.objects.get()
+    assert job.docker_host is None
+    # Nothing given is the template's, not none at all.
+    assert (job.override_max_attempts, job.override_retry_on) == (None, None)
+    assert job.override_start_deadline_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("override_max_attempts", "101", "less than or equal to 100"),
+        ("override_retry_on", '["rejected"]', "JSON list out of"),
+        ("override_start_deadline_seconds", "0", "greater than or equal to 1"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused_in_the_form(admin_client, field, value, words):
+    form = {"template": make_template().pk, "override_environment": "{}", "priority": "0", field: value}
+    assert words in admin_client.post(url(ContainerJob, "add"), form).content.decode()
+    assert not ContainerJob.objects.exists()
+
+
+def test_the_page_shows_the_limits_in_effect_and_what_stands_out_of_each_attempt(admin_client):
+    job = make_job(override_max_attempts=3, override_retry_on=["user"])
+    page = admin_client.get(url(ContainerJob, "change", job.pk)).content.decode()
+    assert "Attempts: up to 3, after user" in page
+    make_attempt(AttemptState.PULLING, job=job, phase="pulling 3 of 7 layers", worker_kills=2)
+    page = admin_client.get(url(ContainerJob, "change", job.pk)).content.decode()
+    assert "pulling 3 of 7 layers; killed 2 workers" in page
 
 
 @pytest.mark.parametrize(

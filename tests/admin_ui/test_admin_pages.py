@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from admin_ui.admin.templates import TemplateAdmin
 from hosts import installation
 from hosts.models import DockerHost, HostRequest, HostSample
 from jobs.models import ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment, UsageSample
@@ -105,6 +106,12 @@ def template_form(**fields):
         "stop_grace_seconds": "10",
         "max_attempts": "1",
         "retry_on": "[]",
+        "pull_policy": "if-not-present",
+        "stop_signal": "SIGTERM",
+        "max_log_bytes": str(1024**3),
+        "retry_delay_seconds": "1",
+        "retry_max_delay_seconds": "300",
+        "infra_retries": "3",
         **inlines,
         **fields,
     }
@@ -137,6 +144,13 @@ def test_a_template_is_added_with_its_variables_and_networks(admin_client):
         ({"command": "echo 'open"}, "cannot be split into words"),
         ({"retry_on": '[{"a": 1}]'}, "JSON list out of"),
         ({"docker_image": ""}, "This field is required"),
+        ({"stop_signal": "SIGNOPE"}, "is no name of a signal"),
+        ({"pull_policy": "sometimes"}, "Select a valid choice"),
+        ({"start_deadline_seconds": "0"}, "greater than or equal to 1"),
+        ({"max_log_bytes": "1000"}, "greater than or equal to 1048576"),
+        ({"retry_delay_seconds": "86401"}, "less than or equal to 86400"),
+        ({"retry_max_delay_seconds": "604801"}, "less than or equal to 604800"),
+        ({"infra_retries": "101"}, "less than or equal to 100"),
     ],
 )
 def test_a_template_that_cannot_run_is_refused_in_the_form(admin_client, fields, words):
@@ -144,6 +158,28 @@ def test_a_template_that_cannot_run_is_refused_in_the_form(admin_client, fields,
     assert response.status_code == 200
     assert words in response.content.decode()
     assert not ContainerTemplate.objects.exists()
+
+
+def test_every_setting_of_a_template_has_its_place_in_the_form(admin_client):
+    given = {
+        "pull_policy": "never",
+        "stop_signal": "SIGINT",
+        "start_deadline_seconds": 90,
+        "tty": True,
+        "max_log_bytes": 2 * 1024**2,
+        "max_attempts": 4,
+        "retry_delay_seconds": 5,
+        "retry_max_delay_seconds": 50,
+        "infra_retries": 0,
+    }
+    form = template_form(**{name: str(value) for name, value in given.items()}, retry_on='["oom"]')
+    assert admin_client.post(url(ContainerTemplate, "add"), form).status_code == 302
+    template = ContainerTemplate.objects.get()
+    assert {name: getattr(template, name) for name in given} == given
+    assert template.retry_on == ["oom"]
+    own = {"id", "archived_at", "created_at", "updated_at"}
+    shown = {name for _, section in TemplateAdmin.fieldsets for name in section["fields"]}
+    assert shown == {field.name for field in ContainerTemplate._meta.concrete_fields} - own
 
 
 def test_a_network_with_aliases_no_database_can_hold_is_refused(admin_client):

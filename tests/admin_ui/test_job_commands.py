@@ -52,6 +52,31 @@ def test_create_submits_a_job_with_everything_given():
     assert "command line" in JobEvent.objects.get().who
 
 
+def test_create_takes_what_bounds_the_job():
+    make_template("hello")
+    given = ("--max-attempts", "3", "--retry-on", "user, oom", "--start-deadline", "60")
+    assert jobs("create", "hello", *given).code == 0
+    job = ContainerJob.objects.get()
+    assert (job.override_max_attempts, job.override_retry_on) == (3, ["user", "oom"])
+    assert job.override_start_deadline_seconds == 60
+
+
+def test_no_retries_are_not_the_same_as_the_templates():
+    make_template("hello", retry_on=["user"])
+    for arguments, stored in [((), None), (("--retry-on", ""), [])]:
+        assert jobs("create", "hello", *arguments).code == 0
+        assert ContainerJob.objects.first().override_retry_on == stored
+
+
+def test_run_command_takes_what_bounds_the_job(settings):
+    settings.TALLYMAN_APP_IMAGE = "app:1"
+    given = ("--max-attempts", "3", "--retry-on=lost", "--start-deadline", "60", "--detach")
+    assert jobs("run-command", *given, "--", "migrate").code == 0
+    job = ContainerJob.objects.get()
+    assert (job.override_max_attempts, job.override_retry_on) == (3, ["lost"])
+    assert job.override_start_deadline_seconds == 60
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -90,6 +115,10 @@ def test_create_json_is_one_object_with_the_promised_keys():
         (("create", "hello", "--env", "TALLYMAN_X=1"), 2, "TALLYMAN_"),
         (("create", "hello", "--command", "echo 'open"), 2, "override_command:"),
         (("create", "hello", "--name", "x" * 300), 2, "name:"),
+        (("create", "hello", "--max-attempts", "0"), 2, "above 0"),
+        (("create", "hello", "--max-attempts", "101"), 2, "override_max_attempts:"),
+        (("create", "hello", "--retry-on", "user,rejected"), 2, "'rejected' is none of user, oom,"),
+        (("create", "hello", "--start-deadline", "soon"), 2, "above 0"),
         (("create", "hello", "--name", "\udcff"), 2, "UTF-8"),
         (("create",), 2, "TEMPLATE"),
         (("show", "not-an-id"), 2, "UUID"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.models import ContainerExecution, EnvironmentVariable, UsageSample
+from jobs.models import ContainerExecution, ContainerTemplate, EnvironmentVariable, UsageSample
 from jobs.states import AttemptState, JobStatus, Outcome
 from tests.admin_ui.commands import jobs
 from tests.admin_ui.rows import store_log
@@ -61,6 +61,57 @@ def test_show_json_tells_a_failure_and_what_was_used():
         1024,
         0.5,
     )
+
+
+def failed_and_running_again():
+    job = make_job(make_template(memory_limit=64, tty=True), override_max_attempts=3)
+    ContainerTemplate.objects.update(retry_on=["user"])
+    first = make_attempt(AttemptState.RUNNING, job=job, started_at="2025-01-31T12:00:00Z", worker_kills=1)
+    failure = {"failure_class": "exit_code", "failure_message": "It ended with exit code 3."}
+    end(first, Outcome.USER, job_status="pending", retry_delay_seconds=0.0, exit_code=3, **failure)
+    job.refresh_from_db()
+    make_attempt(AttemptState.PULLING, job=job, phase="pulling 3 of 7 layers")
+    return job
+
+
+def test_show_json_tells_of_every_attempt_oldest_first():
+    job = failed_and_running_again()
+    first, second = jobs("show", str(job.pk), "--json").json["attempts"]
+    assert (first["number"], first["state"], first["outcome"]) == (1, "ended", "user")
+    assert (first["exit_code"], first["worker_kills"], first["host"]) == (3, 1, "host-a")
+    assert first["failure"]["class"] == "exit_code"
+    assert first["started_at"].startswith("2025-01-31T12:00:00")
+    assert (second["number"], second["state"], second["outcome"]) == (2, "pulling", "")
+    assert (second["phase"], second["worker_kills"], second["failure"]) == ("pulling 3 of 7 layers", 0, None)
+
+
+def test_show_tells_the_same_to_people():
+    job = failed_and_running_again()
+    lines = jobs("show", str(job.pk)).text.splitlines()
+    table = lines[next(place for place, line in enumerate(lines) if line.startswith("ATTEMPT")) :]
+    assert table[1].split()[:4] == ["1", "host-a", "user", "3"]
+    assert table[1].endswith("killed 1 worker; It ended with exit code 3")
+    assert table[2].split()[:3] == ["2", "host-a", "pulling"]
+    assert table[2].endswith("pulling 3 of 7 layers")
+    said = {" ".join(line.split()) for line in lines}
+    assert "Memory limit 64 MB" in said
+    assert "Attempts up to 3, after user; waits of 1 s, doubled up to 300 s" in said
+
+
+def test_show_tells_the_limits_as_frozen_and_for_a_pending_job_as_they_would_be_now():
+    attempt = make_attempt(AttemptState.RUNNING, job=make_job(make_template(timeout_seconds=60)))
+    pending = make_job(override_max_attempts=5)
+    ContainerTemplate.objects.update(timeout_seconds=90, stop_signal="SIGINT")
+    frozen = jobs("show", str(attempt.job_id), "--json").json["limits"]
+    assert (frozen["timeout_seconds"], frozen["stop_signal"]) == (60, "SIGTERM")
+    current = jobs("show", str(pending.pk), "--json").json["limits"]
+    assert (current["timeout_seconds"], current["stop_signal"], current["max_attempts"]) == (90, "SIGINT", 5)
+
+
+def test_a_job_without_attempts_has_no_table():
+    job = make_job()
+    assert jobs("show", str(job.pk), "--json").json["attempts"] == []
+    assert "ATTEMPT" not in jobs("show", str(job.pk)).text
 
 
 def test_a_running_job_shows_what_it_used_so_far():

@@ -77,11 +77,26 @@ class TestSubmit:
     def test_whatever_is_set_is_stored(self):
         host, plain, secret = make_host(), {"A": 1}, {"B": "s3cret"}
         operations.submit(
-            make_template(), host=host, image="app:2", environment=plain, secret_environment=secret
+            make_template(),
+            host=host,
+            image="app:2",
+            environment=plain,
+            secret_environment=secret,
+            max_attempts=3,
+            retry_on=("user", "oom"),
+            start_deadline_seconds=60,
         )
         job = ContainerJob.objects.get()
         assert (job.docker_host, job.override_image) == (host, "app:2")
         assert (job.override_environment, job.secret_environment) == (plain, secret)
+        assert (job.override_max_attempts, job.override_retry_on) == (3, ["user", "oom"])
+        assert job.override_start_deadline_seconds == 60
+
+    def test_what_is_not_set_is_the_templates(self):
+        job = operations.submit(make_template(max_attempts=7))
+        assert (job.override_max_attempts, job.override_retry_on) == (None, None)
+        assert job.override_start_deadline_seconds is None
+        assert operations.submit(job.template, retry_on=[]).override_retry_on == []
 
     @pytest.mark.parametrize(
         "wrong",
@@ -92,6 +107,11 @@ class TestSubmit:
             {"name": "\udc80"},
             {"name": "x" * 201},
             {"environment": {"A B": "x"}},
+            {"max_attempts": 0},
+            {"max_attempts": 101},
+            {"retry_on": ["rejected"]},
+            {"retry_on": "user"},
+            {"start_deadline_seconds": 0},
             {"environment": {"TALLYMAN_JOB_ID": "x"}},
             {"environment": {"A": None}},
             {"secret_environment": {"A B": "x"}},

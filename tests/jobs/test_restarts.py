@@ -43,6 +43,12 @@ def test_the_new_job_has_the_wishes_of_the_old_one(host):
         "override_environment": {"A": "1"},
         "secret_environment": {"B": "s3cret"},
         "priority": 3,
+        "override_max_attempts": 4,
+        "override_retry_on": ["oom"],
+        "override_start_deadline_seconds": 60,
+    }
+    assert wishes.keys() >= {
+        field.name for field in ContainerJob._meta.fields if field.name.startswith("override_")
     }
     user = get_user_model().objects.create(username="ann")
     old = make_job(host=host, status="failed", exit_code=3, attempt_count=2, **wishes)
