@@ -1,7 +1,7 @@
 """Which attempt a worker handles just now, in memory that outlives it: so its master knows what killed it.
 
 Two threads of a worker take in what containers and engines say: the main thread and the log pump. Each has a
-crumb, and names the attempt in it for as long as it handles that attempt. A name costs half a microsecond.
+crumb, and names the attempt in it for as long as it handles that attempt. A name costs a microsecond.
 """
 
 from __future__ import annotations
