@@ -46,6 +46,8 @@ class Attempt(models.Model):
     spec = models.JSONField(default=dict)
     container_name = models.CharField(max_length=200)
     container_id = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # The container that is being deleted because it was found unstarted; whether it was is not proved yet.
+    discarding_id = models.CharField(max_length=200, blank=True, default="", db_default="")
     image_digest = models.CharField(max_length=500, blank=True, default="", db_default="")
     stop_reason = models.CharField(max_length=12, choices=StopReason, blank=True, default="", db_default="")
     phase = models.CharField(max_length=200, blank=True, default="", db_default="")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from hosts.errors import ConfigurationError, ContainerExecutionError
-from hosts.executors.contract import JobView, Observation
+from hosts.executors.contract import JobView
 from jobs import spec
-from jobs.adoption import Found, classify
 from jobs.models import Attempt, EnvironmentVariable
 from jobs.states import AttemptState
 from supervisor.worker import progress, steps
@@ -86,26 +85,20 @@ class Dispatcher:
         self._send(run, Need.SIGNAL, steps.send_signal, run.container_id, run.signal)
 
     def _discard(self, run: Run) -> None:
-        self._send(run, Need.DISCARD, steps.discard, run.doomed.container_id if run.doomed else "")
+        self._send(run, Need.DISCARD, steps.discard, run.discarding_id)
 
     def _clear(self, run: Run) -> None:
         self._send(run, Need.CLEAR, steps.clear, run.doomed.container_id if run.doomed else "")
 
     def _withdraw(self, run: Run) -> None:
-        self._send(run, Need.WITHDRAW, steps.withdraw, run.container_name, self._is_ours(run))
+        run.withdrawing = True  # for good, whatever the engine answers next
+        self._send(run, Need.WITHDRAW, steps.observe, run.container_name)
 
     def _remove(self, run: Run) -> None:
         if run.trouble >= GIVE_UP_AFTER:
             run.busy, run.need = False, Need.GONE  # the reconciliation finds what is left
             return
         self._send(run, Need.REMOVE, steps.clear, run.container_id)
-
-    def _is_ours(self, run: Run) -> Callable[[Observation], bool]:
-        job_id, number, installation = run.job_id, run.number, self._installation
-        return lambda seen: (
-            classify(seen, installation=installation, job_id=job_id, number=number)
-            not in {Found.FOREIGN, Found.OLDER}
-        )
 
 
 _SEND: dict[Need, Callable[[Dispatcher, Run], None]] = {

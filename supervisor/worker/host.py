@@ -207,13 +207,14 @@ class HostWorker:
             self._readings[reading.run_id] = reading
 
     def _take_hint(self, hint: Hint, now: float) -> None:
-        if hint.container_id is None:
-            for run in self.runs.values():
-                run.look_clock = now
-            return
         for run in self.runs.values():
-            if run.container_id == hint.container_id:
+            if hint.container_id is None:
+                run.look_clock = now
+                run.engine_away = run.engine_away or hint.action == "disconnected"
+            elif run.container_id == hint.container_id:
                 run.look_clock = now if hint.action in {"die", "oom", "stop"} else run.look_clock
+                if hint.action == "kill" and not run.signal and not run.stop_reason:
+                    run.killed_outside = True
                 if hint.action == "oom" and not run.oom_seen:
                     run.oom_seen = True
                     run.engine_lines.append("oom")
@@ -336,12 +337,14 @@ class HostWorker:
         wanted = claims.Wanted(
             room=room, stand_back=stand_back, oldest_first=self._claims % _OLDEST_FIRST_EVERY == 0
         )
-        for attempt in claims.claim(
+        attempts = claims.claim(
             self.lease, self.host, wanted, installation=self.settings.installation, who=self.settings.who
-        ):
+        )
+        for attempt in attempts:
             self.runs[attempt.id] = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
             self.claimed_count += 1
             self._log.info("attempt claimed", job=str(attempt.job_id), attempt=attempt.number)
+        ledger.note_start_deadlines([self.runs[attempt.id] for attempt in attempts], now)
         if stand_back:
             self._poll_clock = min(self._poll_clock, now + _LOOK_AGAIN_SECONDS)
 

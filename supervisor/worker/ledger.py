@@ -17,8 +17,8 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
 from jobs import batches, excerpts, logs, moves, retry, usage
-from jobs.models import Attempt
-from jobs.states import AttemptState, JobStatus, status_after
+from jobs.models import Attempt, ContainerJob
+from jobs.states import NOT_STARTED, AttemptState, JobStatus, status_after
 from supervisor.worker.log_pump import PieceRead
 from supervisor.worker.progress import judge_exit
 from supervisor.worker.run import LogStage, Run
@@ -53,7 +53,24 @@ def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float)
         if attempt.id in time_left:
             run.deadline_clock = now + time_left[attempt.id].total_seconds()
         runs.append(run)
+    note_start_deadlines(runs, now)
     return runs
+
+
+def note_start_deadlines(runs: Iterable[Run], now: float) -> None:
+    """Tell runs that have not started until when they may; `now` is the boot clock's."""
+    limited = {
+        run.job_id: run
+        for run in runs
+        if run.spec["start_deadline_seconds"] is not None and run.state in NOT_STARTED
+    }
+    if not limited:
+        return
+    waited = ExpressionWrapper(Now() - F("waiting_since_at"), output_field=DurationField())
+    jobs = ContainerJob.objects.filter(pk__in=limited).exclude(waiting_since_at=None)
+    for job_id, so_far in jobs.annotate(waited=waited).values_list("pk", "waited"):
+        run = limited[job_id]
+        run.start_deadline_clock = now + run.spec["start_deadline_seconds"] - so_far.total_seconds()
 
 
 def write_moves(runs: Iterable[Run], who: str) -> tuple[list[Run], list[Run]]:
