@@ -30,7 +30,7 @@ def fields_of(model: type[models.Model], *names: str) -> dict[str, models.Field[
     return {name: _field(model, name) for name in names}
 
 
-_BASE_COLUMNS = {
+BASE_COLUMNS = {
     "attempt_id": _field(Attempt, "id"),
     "job_id": _field(ContainerJob, "id"),
     **fields_of(Attempt, "number", "epoch"),
@@ -59,7 +59,8 @@ def _follow(status: str, sets: str = "") -> str:
     )
 
 
-def _event(kind: str) -> str:
+def event(kind: str) -> str:
+    """The statement that adds one line to the timeline of each job in `m`."""
     return (
         "INSERT INTO jobs_jobevent (job_id, attempt_number, at, kind, message, who) "
         f"SELECT m.job_id, m.number, {batches.now()}, '{kind}', m.message, m.who FROM m"
@@ -70,7 +71,7 @@ def _move(
     to: AttemptState, rows: Sequence[Row], *, columns: Mapping[str, Any], update: str, job_sets: str = ""
 ) -> set[UUID]:
     follow = _follow(f"'{status_while(to)}'", job_sets)
-    return batches.guarded({**_BASE_COLUMNS, **columns}, rows, update, [follow, _event(to)])
+    return batches.guarded({**BASE_COLUMNS, **columns}, rows, update, [follow, event(to)])
 
 
 def to_pulling(rows: Sequence[Row]) -> set[UUID]:
@@ -110,7 +111,7 @@ def describe(rows: Sequence[Row]) -> set[UUID]:
         "UPDATE jobs_containerjob AS j SET executor_metadata = m.executor_metadata FROM m "
         "WHERE j.id = m.job_id AND j.attempt_count = m.number"
     )
-    return batches.guarded({**_BASE_COLUMNS, **_CONTAINER_COLUMNS}, rows, update, [follow])
+    return batches.guarded({**BASE_COLUMNS, **_CONTAINER_COLUMNS}, rows, update, [follow])
 
 
 _RUNNING_COLUMNS = {
@@ -205,8 +206,8 @@ def end(rows: Sequence[Row]) -> set[UUID]:
         f"outcome = x.outcome, exit_code = x.exit_code, ended_at = {batches.now()}, unknown_since_at = NULL, "
         f"logs_complete = x.logs_complete, logs_note = x.logs_note, {failures}"
     )
-    then = [_end_of_job(), _execution(), _tally(), _event("ended")]
-    columns = {**_BASE_COLUMNS, **_END_COLUMNS}
+    then = [_end_of_job(), _execution(), _tally(), event("ended")]
+    columns = {**BASE_COLUMNS, **_END_COLUMNS}
     with transaction.atomic():
         held = batches.guarded(columns, rows, _update(AttemptState.ENDED, sets), then)
         release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from hosts.errors import ConfigurationError, ContainerExecutionError
-from hosts.executors.contract import JobView
+from hosts.executors.contract import JobView, Observation
+from hosts.identity import boot_clock
 from jobs import spec
 from jobs.models import Attempt, EnvironmentVariable
 from jobs.states import AttemptState
-from supervisor.worker import progress, steps
+from supervisor.worker import archive, progress, steps
 from supervisor.worker.engine import Engine
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.run import GIVE_UP_AFTER, Need, Run, next_step
@@ -19,6 +20,8 @@ from supervisor.worker.run import GIVE_UP_AFTER, Need, Run, next_step
 if TYPE_CHECKING:
     from supervisor.worker.host import WorkerSettings
     from supervisor.worker.keeper import HostKeeper
+
+_ARCHIVE_WAIT_SECONDS = 0.5
 
 
 class Dispatcher:
@@ -88,7 +91,19 @@ class Dispatcher:
         self._send(run, Need.DISCARD, steps.discard, run.discarding_id)
 
     def _clear(self, run: Run) -> None:
-        self._send(run, Need.CLEAR, steps.clear, run.doomed.container_id if run.doomed else "")
+        assert run.doomed is not None
+        if self._is_archived_first(run.doomed, run):
+            run.busy, run.need = False, Need.ENSURE
+            run.resume_clock = boot_clock() + _ARCHIVE_WAIT_SECONDS
+            return
+        self._send(run, Need.CLEAR, steps.clear, run.doomed.container_id)
+
+    def _is_archived_first(self, doomed: Observation, run: Run) -> bool:
+        """Whether the container in the way is one whose log is to be read before it goes."""
+        if not any(other.archived and other.job_id == run.job_id for other in self._runs.values()):
+            for late in archive.begin([doomed], self._keeper.host_id, run.epoch):
+                self._runs[late.attempt_id] = late
+        return any(other.archived and other.job_id == run.job_id for other in self._runs.values())
 
     def _withdraw(self, run: Run) -> None:
         run.withdrawing = True  # for good, whatever the engine answers next

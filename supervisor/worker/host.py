@@ -22,7 +22,7 @@ from hosts.models import DockerHost, HostState
 from jobs import claims, routing
 from jobs.models import ContainerJob
 from jobs.states import AttemptState
-from supervisor.worker import ledger, progress, stopping
+from supervisor.worker import archive, ledger, progress, stopping
 from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
 from supervisor.worker.inbox import Wake
@@ -231,12 +231,7 @@ class HostWorker:
         finally:
             self._tell_freed()
         self._store_usage()
-        ending = [run for run in self.runs.values() if run.need is Need.END]
-        if ending:
-            ended, lost = ledger.write_ends(ending, self.host.name, self.settings.who)
-            for run in ended:
-                self._ended(run, now)
-            stale += lost
+        stale += self._write_ends(now)
         for run in [run for run in self.runs.values() if run.need is Need.GONE]:
             self._forget(run)
         for run in stale:
@@ -244,6 +239,25 @@ class HostWorker:
                 "attempt is not ours any more", attempt=str(run.attempt_id), job=str(run.job_id)
             )
             self._forget(run)
+
+    def _write_ends(self, now: float) -> list[Run]:
+        """Write the ends that are due; the runs that are not ours any more."""
+        ending = [run for run in self.runs.values() if run.need is Need.END]
+        archived = [run for run in ending if run.archived]
+        stale: list[Run] = []
+        if archived:
+            noted, stale = archive.write(archived, self.settings.who)
+            for run in noted:
+                self._log.info("container archived", job=str(run.job_id), attempt=run.number)
+                run.state, run.need = AttemptState.ENDED, Need.REMOVE if run.container_id else Need.GONE
+                self._free(run)
+        rest = [run for run in ending if not run.archived]
+        if rest:
+            ended, lost = ledger.write_ends(rest, self.host.name, self.settings.who)
+            for run in ended:
+                self._ended(run, now)
+            stale += lost
+        return stale
 
     def _moved(self, run: Run, now: float) -> None:
         assert run.move is not None

@@ -7,7 +7,7 @@ looked up, and only a row that is not ours any more makes the worker let the run
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -156,10 +156,19 @@ def store_usage(readings: Sequence[UsageRead], runs: dict[UUID, Run]) -> None:
 def write_ends(runs: Sequence[Run], host_name: str, who: str) -> tuple[list[Run], list[Run]]:
     """End runs in one transaction with the rest of their logs; those that held, and those not ours now."""
     rows = [_end_row(run, host_name, who) for run in runs]
+    ended, stale = write_last(runs, lambda: moves.end(rows))
+    before = _ended_before(stale)
+    return [*ended, *(run for run in stale if run.attempt_id in before)], [
+        run for run in stale if run.attempt_id not in before
+    ]
+
+
+def write_last(runs: Sequence[Run], write: Callable[[], set[UUID]]) -> tuple[list[Run], list[Run]]:
+    """Store the rest of the logs and `write` the ends in one transaction; who held, and who did not."""
     try:
         with transaction.atomic():
             _append_rest(runs)
-            held = moves.end(rows)
+            held = write()
             _check_rest(run for run in runs if run.attempt_id in held)
     except _AlreadyStored as exc:
         # The answer to an earlier write of this log was lost: count what is there, and end in the next turn.
@@ -169,9 +178,9 @@ def write_ends(runs: Sequence[Run], host_name: str, who: str) -> tuple[list[Run]
             exc.run.next_seq = exc.stored
             exc.run.logs_note = "The database lost a part of the log that it had already."
         return [], []
-    held |= _ended_before([run for run in runs if run.attempt_id not in held])
-    ended = [run for run in runs if run.attempt_id in held]
-    return ended, [run for run in runs if run.attempt_id not in held]
+    return [run for run in runs if run.attempt_id in held], [
+        run for run in runs if run.attempt_id not in held
+    ]
 
 
 def _ended_before(runs: Sequence[Run]) -> set[UUID]:
@@ -216,10 +225,7 @@ def _end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
     )
     run.retry_delay_seconds = delay
     return {
-        "attempt_id": run.attempt_id,
-        "job_id": run.job_id,
-        "number": run.number,
-        "epoch": run.epoch,
+        **run.identity,
         "who": who,
         "message": " ".join(filter(None, (verdict.outcome, verdict.message))),
         "outcome": verdict.outcome,
@@ -245,19 +251,21 @@ def _run_seconds(run: Run) -> float:
     return max(0.0, (run.seen.finished_at - run.seen.started_at).total_seconds())
 
 
-def _execution(run: Run) -> dict[str, Any]:
+def texts(run: Run) -> dict[str, Any]:
+    """The log's excerpts and sizes, with the pieces that are still to be stored."""
     pieces = [read.piece for read in run.pieces]
     sizes = (
         run.stdout_bytes + sum(piece.tally.stdout_bytes for piece in pieces),
         run.stderr_bytes + sum(piece.tally.stderr_bytes for piece in pieces),
     )
     stdout, stderr = excerpts.texts(run.attempt_id, run.next_seq, [piece.data for piece in pieces], sizes)
+    return {"stdout": stdout, "stderr": stderr, "stdout_bytes": sizes[0], "stderr_bytes": sizes[1]}
+
+
+def _execution(run: Run) -> dict[str, Any]:
     totals = run.usage
     return {
-        "stdout": stdout,
-        "stderr": stderr,
-        "stdout_bytes": sizes[0],
-        "stderr_bytes": sizes[1],
+        **texts(run),
         "docker_log": excerpts.as_text("\n".join(run.engine_lines).encode()),
         "peak_memory_bytes": totals.peak_memory_bytes,
         "average_memory_bytes": totals.average_memory_bytes,

@@ -77,6 +77,7 @@ class Run:
     spec: Mapping[str, Any]
     state: AttemptState
     infra_failures: int = 0
+    archived: bool = False  # its attempt has ended; see supervisor.worker.archive
     container_id: str = ""
     discarding_id: str = ""
     stop_reason: str = ""
@@ -155,15 +156,21 @@ class Run:
 
     def prepare(self, kind: str, then: Need, message: str = "", **columns: Any) -> None:
         """Ask the main thread to write a move; `then` is needed once it held."""
-        row = {
+        if self.archived:  # there is nothing left to write but its end
+            self.state = AttemptState.EXITED if kind == "to_exited" else self.state
+            self.need = then
+            return
+        self.move = Move(kind, {**self.identity, "message": message, **columns}, then)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What every guarded write of it names."""
+        return {
             "attempt_id": self.attempt_id,
             "job_id": self.job_id,
             "number": self.number,
             "epoch": self.epoch,
-            "message": message,
-            **columns,
         }
-        self.move = Move(kind, row, then)
 
     def note_trouble(self, message: str, now: float) -> None:
         """Try the same again later; the wait grows with each time in a row."""

@@ -135,9 +135,7 @@ class DockerExecutor(ContainerExecutor):
             except ContainerBusy:
                 return self.observe(container_id)
         marked = seen is not None and mark.status == HTTPStatus.OK
-        life = lifetime.read(
-            self._endpoint, self._client.version(), container_id, marked=mark.status == HTTPStatus.OK
-        )
+        life = lifetime.read(self._endpoint, self._client.version(), container_id, marked=marked)
         if life.never_started:
             return None
         return life.observation(container_id, seen.name if seen else "", seen.labels if seen else {})
