@@ -22,6 +22,7 @@ from jobs.retry import Budget
 from jobs.states import JobStatus, Outcome
 from jobs.usage import UsageTotals
 
+FAILURE_CLASS = "declared_lost"
 _NOTE = "The host was declared lost before the log was complete."
 _MESSAGE = "Its host was declared lost, so how it ended is not known."
 _HINT = "It may still run on that host. Check what it did before running it again."
@@ -59,7 +60,7 @@ def _last_rows(host: DockerHost, who: str) -> Iterator[batches.Row]:
             "exit_code": None,
             "host_name": attempt.host_name,
             "template_name": attempt.spec.get("template_name", attempt.job.template.name),
-            "failure_class": "declared_lost",
+            "failure_class": FAILURE_CLASS,
             "failure_message": _MESSAGE,
             "failure_hint": _HINT,
             "logs_complete": False,

@@ -18,6 +18,7 @@ from django.db import connection, models
 from hosts.executors import frames
 from hosts.executors.contract import Resume
 from jobs import batches
+from jobs.archive import ARCHIVABLE
 from jobs.batches import Row
 from jobs.models import Attempt, LogChunk
 from jobs.states import OPEN_STATES
@@ -74,7 +75,7 @@ def append(rows: Sequence[Row]) -> set[UUID]:
         "UPDATE jobs_attempt AS a SET next_seq = x.next_seq + 1, "
         "log_cursor = CASE WHEN x.log_cursor > a.log_cursor THEN x.log_cursor ELSE a.log_cursor END, "
         f"{counted} FROM x WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND a.next_seq = x.next_seq "
-        f"AND a.state IN ({', '.join(repr(str(state.value)) for state in OPEN_STATES)})"
+        f"AND (a.state IN ({', '.join(repr(str(state.value)) for state in OPEN_STATES)}) OR {ARCHIVABLE})"
     )
     before = ", ".join(f"{name}_before" for name in _COUNTERS)
     insert = (

@@ -7,11 +7,12 @@ one that is missing is not ours any more, and its container is not to be touched
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db import models, transaction
+from django.db.models.functions import Now
 
 from jobs import batches
 from jobs.batches import Row
@@ -29,7 +30,7 @@ def fields_of(model: type[models.Model], *names: str) -> dict[str, models.Field[
     return {name: _field(model, name) for name in names}
 
 
-_BASE_COLUMNS = {
+BASE_COLUMNS = {
     "attempt_id": _field(Attempt, "id"),
     "job_id": _field(ContainerJob, "id"),
     **fields_of(Attempt, "number", "epoch"),
@@ -58,7 +59,8 @@ def _follow(status: str, sets: str = "") -> str:
     )
 
 
-def _event(kind: str) -> str:
+def event(kind: str) -> str:
+    """The statement that adds one line to the timeline of each job in `m`."""
     return (
         "INSERT INTO jobs_jobevent (job_id, attempt_number, at, kind, message, who) "
         f"SELECT m.job_id, m.number, {batches.now()}, '{kind}', m.message, m.who FROM m"
@@ -69,7 +71,7 @@ def _move(
     to: AttemptState, rows: Sequence[Row], *, columns: Mapping[str, Any], update: str, job_sets: str = ""
 ) -> set[UUID]:
     follow = _follow(f"'{status_while(to)}'", job_sets)
-    return batches.guarded({**_BASE_COLUMNS, **columns}, rows, update, [follow, _event(to)])
+    return batches.guarded({**BASE_COLUMNS, **columns}, rows, update, [follow, event(to)])
 
 
 def to_pulling(rows: Sequence[Row]) -> set[UUID]:
@@ -77,7 +79,7 @@ def to_pulling(rows: Sequence[Row]) -> set[UUID]:
     return _move(AttemptState.PULLING, rows, columns={}, update=_update(AttemptState.PULLING))
 
 
-_FENCE_COLUMNS = {
+_CONTAINER_COLUMNS = {
     **fields_of(Attempt, "container_id", "image_digest"),
     **fields_of(ContainerJob, "executor_metadata"),
 }
@@ -88,10 +90,10 @@ def fence(rows: Sequence[Row]) -> set[UUID]:
     return _move(
         AttemptState.CREATED,
         rows,
-        columns=_FENCE_COLUMNS,
+        columns={**_CONTAINER_COLUMNS, **fields_of(Attempt, "discarding_id")},
         update=_update(
             AttemptState.CREATED,
-            "container_id = x.container_id, image_digest = x.image_digest",
+            "container_id = x.container_id, discarding_id = x.discarding_id, image_digest = x.image_digest",
             # A container that was made and deleted again, never started, is replaced by another one.
             comes_from=NOT_STARTED,
         ),
@@ -109,7 +111,7 @@ def describe(rows: Sequence[Row]) -> set[UUID]:
         "UPDATE jobs_containerjob AS j SET executor_metadata = m.executor_metadata FROM m "
         "WHERE j.id = m.job_id AND j.attempt_count = m.number"
     )
-    return batches.guarded({**_BASE_COLUMNS, **_FENCE_COLUMNS}, rows, update, [follow])
+    return batches.guarded({**BASE_COLUMNS, **_CONTAINER_COLUMNS}, rows, update, [follow])
 
 
 _RUNNING_COLUMNS = {
@@ -129,7 +131,7 @@ def to_running(rows: Sequence[Row]) -> set[UUID]:
         rows,
         columns=_RUNNING_COLUMNS,
         update=_update(AttemptState.RUNNING, sets),
-        job_sets=f"started_at = {batches.now()}",
+        job_sets=f"started_at = {batches.now()}, waiting_since_at = NULL",
     )
 
 
@@ -144,7 +146,7 @@ def to_stopping(rows: Sequence[Row]) -> set[UUID]:
 
 
 _EXIT_COLUMNS = {
-    **_FENCE_COLUMNS,
+    **_CONTAINER_COLUMNS,
     **fields_of(Attempt, "exit_code", "oom_killed", "started_at", "finished_at"),
 }
 
@@ -161,7 +163,10 @@ def to_exited(rows: Sequence[Row]) -> set[UUID]:
         rows,
         columns=_EXIT_COLUMNS,
         update=_update(AttemptState.EXITED, sets),
-        job_sets="executor_metadata = m.executor_metadata, started_at = COALESCE(j.started_at, m.started_at)",
+        job_sets=(
+            "executor_metadata = m.executor_metadata, waiting_since_at = NULL, "
+            "started_at = COALESCE(j.started_at, m.started_at)"
+        ),
     )
 
 
@@ -201,11 +206,11 @@ def end(rows: Sequence[Row]) -> set[UUID]:
         f"outcome = x.outcome, exit_code = x.exit_code, ended_at = {batches.now()}, unknown_since_at = NULL, "
         f"logs_complete = x.logs_complete, logs_note = x.logs_note, {failures}"
     )
-    then = [_end_of_job(), _execution(), _tally(), _event("ended")]
-    columns = {**_BASE_COLUMNS, **_END_COLUMNS}
+    then = [_end_of_job(), _execution(), _tally(), event("ended")]
+    columns = {**BASE_COLUMNS, **_END_COLUMNS}
     with transaction.atomic():
         held = batches.guarded(columns, rows, _update(AttemptState.ENDED, sets), then)
-        _release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])
+        release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])
     return held
 
 
@@ -223,10 +228,12 @@ def _end_of_job() -> str:
     )
 
 
-def _release_restarts(job_ids: Sequence[UUID]) -> None:
+def release_restarts(job_ids: Iterable[UUID]) -> bool:
+    """Let the jobs go that wait for one of these to end, as far as it has; whether there was one."""
     # A statement of its own, which sees a restart that committed while the end waited for its job's row.
-    ended = ContainerJob.objects.ended().filter(pk__in=job_ids)
-    ContainerJob.objects.filter(restarted_from__in=ended, hold=Hold.RESTART).update(hold=Hold.NONE)
+    ended = ContainerJob.objects.ended().filter(pk__in=list(job_ids))
+    waiting = ContainerJob.objects.filter(restarted_from__in=ended, hold=Hold.RESTART)
+    return bool(waiting.update(hold=Hold.NONE, waiting_since_at=Now()))
 
 
 def _execution() -> str:

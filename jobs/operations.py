@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce, Now
 from hosts import wakeups
 from hosts.errors import TallymanError
 from hosts.models import DockerHost
-from jobs import validators
+from jobs import moves, validators
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent
 from jobs.models.job import Hold
 from jobs.states import ENDED_STATUSES, JobStatus
@@ -95,7 +95,8 @@ def start(job_id: UUID, *, who: str) -> None:
         job = _get(job_id)
         if job.restarted_from_id and _locked_unless_ended(job.restarted_from_id):
             raise Refused(f"Job {job_id} waits for the job it restarts, {job.restarted_from_id}, to end.")
-        if not ContainerJob.objects.pending().filter(pk=job_id).update(hold=Hold.NONE, not_before_at=None):
+        go = {"hold": Hold.NONE, "not_before_at": None, "waiting_since_at": Now()}
+        if not ContainerJob.objects.pending().filter(pk=job_id).update(**go):
             raise _refusal(job_id, "start", "Only a pending job can be started; use retry or restart.")
         _note_id(job_id, "start requested", who=who)
         wakeups.notify(None)
@@ -153,7 +154,7 @@ def _cancel_pending(job_id: UUID, *, who: str) -> bool:
     )
     if cancelled:
         _note_id(job_id, "cancelled", who=who)
-        if ContainerJob.objects.filter(restarted_from=job_id, hold=Hold.RESTART).update(hold=Hold.NONE):
+        if moves.release_restarts([job_id]):
             wakeups.notify(None)
     return bool(cancelled)
 

@@ -10,7 +10,7 @@ from jobs.states import POISON_AFTER, Outcome, StopReason
 
 _SIGNAL_BASE = 128
 _COMMAND_NOT_EXECUTABLE = 126
-_OUR_SIGNALS = {_SIGNAL_BASE + signal.SIGTERM, _SIGNAL_BASE + signal.SIGKILL}
+_FROM_OUTSIDE = {_SIGNAL_BASE + signal.SIGTERM, _SIGNAL_BASE + signal.SIGKILL}
 _COMMAND_NOT_FOUND = 127
 
 KILLS_WORKER = "kills_worker"
@@ -18,7 +18,11 @@ KILLS_WORKER = "kills_worker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a container ended, as its engine tells, and what we had asked of it."""
+    """How a container ended, as its engine tells, and what we had asked of it.
+
+    `killed_outside`: the engine told of a signal that we did not send. `engine_away`: the engine could not be
+    reached for a while since the container started.
+    """
 
     exit_code: int | None
     oom_killed: bool = False
@@ -28,6 +32,9 @@ class Exit:
     error: str = ""
     memory_limit: int | None = None  # MB
     timeout_seconds: int = 0
+    stop_signal: str = "SIGTERM"
+    killed_outside: bool = False
+    engine_away: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +49,7 @@ class Verdict:
 
 def judge(end: Exit) -> Verdict:
     """What happened. A container that had finished before we signalled keeps its own result."""
-    if end.stop_reason == StopReason.POISON:
-        return kills_worker(started=True)
-    if end.stop_reason and not _finished_before_stop(end):
+    if end.stop_reason and (end.stop_reason == StopReason.POISON or not _finished_before_stop(end)):
         return _stopped(end)
     if end.exit_code == 0:
         return Verdict(outcome=Outcome.SUCCEEDED)
@@ -57,6 +62,8 @@ def judge(end: Exit) -> Verdict:
             message="The container ended, but its engine does not know how.",
             hint=end.error or "Look at the engine's own log on the host.",
         )
+    if end.killed_outside or end.exit_code in _FROM_OUTSIDE:
+        return _interrupted(end, end.exit_code)
     return _failed(end.exit_code, end.error)
 
 
@@ -72,14 +79,29 @@ def kills_worker(*, started: bool) -> Verdict:
     )
 
 
+def start_deadline_passed(seconds: int | None) -> Verdict:
+    """The verdict on a job that waited longer than it may, and never started."""
+    return Verdict(
+        outcome=Outcome.REJECTED,
+        failure_class="start_deadline",
+        message=f"It had not started {seconds} s after it was submitted, and may wait no longer.",
+        hint="See in its history what it waited for. Add room, or raise start_deadline_seconds.",
+    )
+
+
 def _finished_before_stop(end: Exit) -> bool:
     # Two machines' clocks: an exit by the very signals we send is ours, whatever they say.
-    if end.exit_code in _OUR_SIGNALS and not end.oom_killed:
+    if (
+        end.exit_code in {*_FROM_OUTSIDE, _SIGNAL_BASE + signal_number(end.stop_signal)}
+        and not end.oom_killed
+    ):
         return False
     return bool(end.finished_at and end.stopping_at and end.finished_at < end.stopping_at)
 
 
 def _stopped(end: Exit) -> Verdict:
+    if end.stop_reason == StopReason.POISON:
+        return kills_worker(started=True)
     if end.stop_reason == StopReason.TIMEOUT:
         return Verdict(
             outcome=Outcome.TIMEOUT,
@@ -100,17 +122,44 @@ def _out_of_memory(end: Exit) -> Verdict:
     )
 
 
+def _interrupted(end: Exit, exit_code: int) -> Verdict:
+    if end.engine_away:
+        return Verdict(
+            outcome=Outcome.INTERRUPTED,
+            failure_class="engine_stopped",
+            message=f"Its engine was stopped or restarted, which ended it (exit code {exit_code}).",
+            hint="With live-restore set, an engine lets its containers run on while it restarts.",
+        )
+    if end.killed_outside:
+        return Verdict(
+            outcome=Outcome.INTERRUPTED,
+            failure_class="killed",
+            message=f"It was stopped from outside (exit code {exit_code}), and not by Tallyman.",
+            hint="Somebody used docker stop or kill, or the engine was shut down.",
+        )
+    return Verdict(
+        outcome=Outcome.INTERRUPTED,
+        failure_class="signal",
+        message=_signalled(exit_code),
+        hint=end.error
+        or "The machine ran out of memory, its engine was restarted, or the program did it itself.",
+    )
+
+
+def _signalled(exit_code: int) -> str:
+    return f"It was ended by {_signal_name(exit_code)} (exit code {exit_code}), which Tallyman did not send."
+
+
 def _failed(exit_code: int, error: str) -> Verdict:
     if exit_code == _COMMAND_NOT_FOUND:
         return _user("command_not_found", "The command was not found in the image (exit code 127).")
     if exit_code == _COMMAND_NOT_EXECUTABLE:
         return _user("command_not_executable", "The command is not executable in the image (exit code 126).")
-    name = _signal_name(exit_code)
-    if name:
+    if _signal_name(exit_code):
         return Verdict(
             outcome=Outcome.USER,
             failure_class="signal",
-            message=f"It was ended by {name} (exit code {exit_code}), which Tallyman did not send.",
+            message=_signalled(exit_code),
             hint=error or "Look at the end of its log, and for who sent the signal.",
         )
     return Verdict(
@@ -128,6 +177,17 @@ def _user(failure_class: str, message: str) -> Verdict:
         message=message,
         hint="Check the command, and the PATH of the image.",
     )
+
+
+def signal_number(name: str) -> int:
+    """The number of a signal by its name, `SIGINT` or `INT`; that of TERM for one that is unknown here."""
+    known = signal.Signals.__members__.get(f"SIG{short_signal(name)}")
+    return int(known or signal.SIGTERM)
+
+
+def short_signal(name: str) -> str:
+    """The name of a signal as executors want it: `INT` for `sigint`."""
+    return name.upper().removeprefix("SIG")
 
 
 def _signal_name(exit_code: int) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, F, Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from hosts.models import Availability, DockerHost, HostState
-from jobs.models import ContainerJob
+from jobs.models import ContainerJob, held_slots
 from jobs.models.job import Hold
-from jobs.states import SLOT_HOLDING
 
 _MAX_LENGTH = ContainerJob._meta.get_field("pending_reason").max_length
 
@@ -70,8 +69,7 @@ def _is_full(host: DockerHost) -> bool:
 
 
 def _hosts() -> list[DockerHost]:
-    held = Count("attempts", filter=Q(attempts__state__in=SLOT_HOLDING))
-    return list(DockerHost.objects.annotate(held=held).order_by(F("weight").desc(), "name"))
+    return list(DockerHost.objects.annotate(held=held_slots()).order_by(F("weight").desc(), "name"))
 
 
 def _set(jobs, reason: str) -> int:  # type: ignore[no-untyped-def]

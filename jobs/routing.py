@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import Count, F, Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from hosts.models import DockerHost, HostState
-from jobs.states import SLOT_HOLDING
+from jobs.models import held_slots
 
 _FRESH = timedelta(seconds=45)
 
 
 def better_host_exists(host: DockerHost, *, free: int) -> bool:
     """Whether a host that can be counted on is heavier, or as heavy with more room than `free` slots."""
-    held = Count("attempts", filter=Q(attempts__state__in=SLOT_HOLDING))
     others = (
         DockerHost.objects.claiming()
         .exclude(pk=host.pk)
@@ -30,7 +29,7 @@ def better_host_exists(host: DockerHost, *, free: int) -> bool:
             lease__released_at=None,
             lease__expires_at__gt=Now(),
         )
-        .annotate(free=F("max_concurrent_jobs") - held)
+        .annotate(free=F("max_concurrent_jobs") - held_slots())
         .filter(free__gt=0)
     )
     return others.filter(Q(weight__gt=host.weight) | Q(free__gt=free)).exists()

@@ -21,7 +21,7 @@ from hosts import identity, installation
 from hosts.errors import ConfigurationError
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
-from jobs import poison, reasons
+from jobs import poison, reasons, start_deadline
 from jobs.models import Attempt
 from supervisor import database, processes
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
@@ -107,6 +107,7 @@ class Clerk:
                 processes.beat(self._supervisor, self._known)
             if now >= self._reasons_clock:
                 self._reasons_clock = now + _REASONS_EVERY_SECONDS
+                start_deadline.expire()
                 reasons.write()
         except (DatabaseError, InterfaceError) as exc:
             logger.warning("database trouble", reason=str(exc).strip())

@@ -16,6 +16,7 @@ from setproctitle import setproctitle
 from hosts import identity, installation
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
+from jobs import start_deadline
 from supervisor import database, processes
 from supervisor.models import Role
 from supervisor.signals import SignalInbox
@@ -96,6 +97,7 @@ class Standalone:
         )
         try:
             processes.beat(self._id, [known])
+            start_deadline.expire()
         except DatabaseError as exc:
             logger.debug("no heartbeat", reason=str(exc))
 

@@ -22,6 +22,8 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol
 from uuid import UUID
 
+from hosts.errors import ContainerBusy
+
 LABEL_PREFIX = "tallyman."
 PROTOCOL = "1"
 
@@ -236,12 +238,28 @@ class ContainerExecutor(ABC):
         """Every container of this installation on the engine, stopped ones included."""
 
     @abstractmethod
-    def signal(self, container_id: str, name: Literal["TERM", "KILL"]) -> None:
-        """Send a signal to the container's first process (KILL: to all); no error if it is not running."""
+    def signal(self, container_id: str, name: str) -> None:
+        """Send a signal (by its short name: `TERM`, say) to the container's first process, KILL to all.
+
+        No error if it is not running.
+        """
 
     @abstractmethod
     def remove(self, container_id: str, *, force: bool = False) -> None:
         """Delete the container; one that is gone already is fine. ContainerBusy if it runs and not force."""
+
+    def discard(self, container_id: str) -> Observation | None:
+        """Delete a container that is not to be started; None with proof that it never was and never will be.
+
+        An observation says that it has started, by somebody's earlier call: it is left as it is, or if it had
+        ended by then it may be gone already (state `exited`, the exit code None where nobody knows it).
+        An executor whose engine deletes exited containers without being forced must prove it in its own way.
+        """
+        try:
+            self.remove(container_id)
+        except ContainerBusy:
+            return self.observe(container_id)
+        return None
 
     @abstractmethod
     def open_log(self, container_id: str, resume: Resume, *, follow: bool) -> LogSource:

@@ -1,4 +1,4 @@
-from jobs.models.attempt import Attempt
+from jobs.models.attempt import Attempt, held_slots
 from jobs.models.execution import ContainerExecution, UsageSample
 from jobs.models.history import JobEvent, Tally
 from jobs.models.job import ContainerJob
@@ -16,4 +16,5 @@ __all__ = [
     "NetworkAssignment",
     "Tally",
     "UsageSample",
+    "held_slots",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from hosts.ids import new_id
 from hosts.models import DockerHost
@@ -23,6 +23,16 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
     def holding_slots(self) -> AttemptQuerySet:
         """Attempts that count against their host's room."""
         return self.filter(state__in=SLOT_HOLDING)
+
+
+def held_slots() -> Coalesce:
+    """How many slots of a host are taken, as an annotation of a query over hosts.
+
+    By way of the index of open attempts: a join would read every attempt that the host ever had.
+    """
+    held = Attempt.objects.open().holding_slots().filter(host=models.OuterRef("pk")).order_by()
+    count = held.values("host").annotate(count=models.Count("pk")).values("count")
+    return Coalesce(models.Subquery(count, output_field=models.IntegerField()), 0)
 
 
 class Attempt(models.Model):
@@ -46,6 +56,8 @@ class Attempt(models.Model):
     spec = models.JSONField(default=dict)
     container_name = models.CharField(max_length=200)
     container_id = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # The container that is being deleted because it was found unstarted; whether it was is not proved yet.
+    discarding_id = models.CharField(max_length=200, blank=True, default="", db_default="")
     image_digest = models.CharField(max_length=500, blank=True, default="", db_default="")
     stop_reason = models.CharField(max_length=12, choices=StopReason, blank=True, default="", db_default="")
     phase = models.CharField(max_length=200, blank=True, default="", db_default="")

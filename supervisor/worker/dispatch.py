@@ -8,11 +8,11 @@ from uuid import UUID
 
 from hosts.errors import ConfigurationError, ContainerExecutionError
 from hosts.executors.contract import JobView, Observation
+from hosts.identity import boot_clock
 from jobs import spec
-from jobs.adoption import Found, classify
 from jobs.models import Attempt, EnvironmentVariable
 from jobs.states import AttemptState
-from supervisor.worker import progress, steps
+from supervisor.worker import archive, progress, steps
 from supervisor.worker.engine import Engine
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.run import GIVE_UP_AFTER, Need, Run, next_step
@@ -20,6 +20,8 @@ from supervisor.worker.run import GIVE_UP_AFTER, Need, Run, next_step
 if TYPE_CHECKING:
     from supervisor.worker.host import WorkerSettings
     from supervisor.worker.keeper import HostKeeper
+
+_ARCHIVE_WAIT_SECONDS = 0.5
 
 
 class Dispatcher:
@@ -84,32 +86,38 @@ class Dispatcher:
         self._send(run, Need.START, steps.start, run.container_id)
 
     def _observe(self, run: Run) -> None:
-        self._send(run, Need.OBSERVE, steps.glance if run.is_poison else steps.observe, run.ref)
+        self._send(run, Need.OBSERVE, _look(run), run.ref)
 
     def _signal(self, run: Run) -> None:
         self._send(run, Need.SIGNAL, steps.send_signal, run.container_id, run.signal)
 
     def _discard(self, run: Run) -> None:
-        self._send(run, Need.DISCARD, steps.discard, run.doomed.container_id if run.doomed else "")
+        self._send(run, Need.DISCARD, steps.discard, run.discarding_id)
 
     def _clear(self, run: Run) -> None:
-        self._send(run, Need.CLEAR, steps.clear, run.doomed.container_id if run.doomed else "")
+        assert run.doomed is not None
+        if self._is_archived_first(run.doomed, run):
+            run.busy, run.need = False, Need.ENSURE
+            run.resume_clock = boot_clock() + _ARCHIVE_WAIT_SECONDS
+            return
+        self._send(run, Need.CLEAR, steps.clear, run.doomed.container_id)
+
+    def _is_archived_first(self, doomed: Observation, run: Run) -> bool:
+        """Whether the container in the way is one whose log is to be read before it goes."""
+        if not any(other.archived and other.job_id == run.job_id for other in self._runs.values()):
+            for late in archive.begin([doomed], self._keeper.host_id, run.epoch):
+                self._runs[late.attempt_id] = late
+        return any(other.archived and other.job_id == run.job_id for other in self._runs.values())
 
     def _withdraw(self, run: Run) -> None:
-        self._send(run, Need.WITHDRAW, steps.withdraw, run.container_name, self._is_ours(run))
+        run.withdrawing = True  # for good, whatever the engine answers next
+        self._send(run, Need.WITHDRAW, _look(run), run.container_name)
 
     def _remove(self, run: Run) -> None:
         if run.trouble >= GIVE_UP_AFTER:
             run.busy, run.need = False, Need.GONE  # the reconciliation finds what is left
             return
         self._send(run, Need.REMOVE, steps.clear, run.container_id)
-
-    def _is_ours(self, run: Run) -> Callable[[Observation], bool]:
-        job_id, number, installation = run.job_id, run.number, self._installation
-        return lambda seen: (
-            classify(seen, installation=installation, job_id=job_id, number=number)
-            not in {Found.FOREIGN, Found.OLDER}
-        )
 
 
 _SEND: dict[Need, Callable[[Dispatcher, Run], None]] = {
@@ -123,6 +131,10 @@ _SEND: dict[Need, Callable[[Dispatcher, Run], None]] = {
     Need.WITHDRAW: Dispatcher._withdraw,
     Need.REMOVE: Dispatcher._remove,
 }
+
+
+def _look(run: Run) -> Callable[..., Any]:
+    return steps.glance if run.is_poison else steps.observe
 
 
 def _ignore(_text: str) -> None:

@@ -22,7 +22,7 @@ from hosts.models import DockerHost, HostState
 from jobs import claims, routing
 from jobs.models import ContainerJob
 from jobs.states import AttemptState
-from supervisor.worker import ledger, progress, stopping
+from supervisor.worker import archive, ledger, progress, stopping
 from supervisor.worker.breadcrumb import NOBODY, Breadcrumbs
 from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
@@ -215,13 +215,14 @@ class HostWorker:
             self._readings[reading.run_id] = reading
 
     def _take_hint(self, hint: Hint, now: float) -> None:
-        if hint.container_id is None:
-            for run in self.runs.values():
-                run.look_clock = now
-            return
         for run in self.runs.values():
-            if run.container_id == hint.container_id:
+            if hint.container_id is None:
+                run.look_clock = now
+                run.engine_away = run.engine_away or hint.action == "disconnected"
+            elif run.container_id == hint.container_id:
                 run.look_clock = now if hint.action in {"die", "oom", "stop"} else run.look_clock
+                if hint.action == "kill" and not run.signal and not run.stop_reason:
+                    run.killed_outside = True
                 if hint.action == "oom" and not run.oom_seen:
                     run.oom_seen = True
                     run.engine_lines.append("oom")
@@ -238,12 +239,7 @@ class HostWorker:
         finally:
             self._tell_freed()
         self._store_usage()
-        ending = [run for run in self.runs.values() if run.need is Need.END]
-        if ending:
-            ended, lost = ledger.write_ends(ending, self.host.name, self.settings.who, self._crumb)
-            for run in ended:
-                self._ended(run, now)
-            stale += lost
+        stale += self._write_ends(now)
         for run in [run for run in self.runs.values() if run.need is Need.GONE]:
             self._forget(run)
         for run in stale:
@@ -251,6 +247,25 @@ class HostWorker:
                 "attempt is not ours any more", attempt=str(run.attempt_id), job=str(run.job_id)
             )
             self._forget(run)
+
+    def _write_ends(self, now: float) -> list[Run]:
+        """Write the ends that are due; the runs that are not ours any more."""
+        ending = [run for run in self.runs.values() if run.need is Need.END]
+        archived = [run for run in ending if run.archived]
+        stale: list[Run] = []
+        if archived:
+            noted, stale = archive.write(archived, self.settings.who)
+            for run in noted:
+                self._log.info("container archived", job=str(run.job_id), attempt=run.number)
+                run.state, run.need = AttemptState.ENDED, Need.REMOVE if run.container_id else Need.GONE
+                self._free(run)
+        rest = [run for run in ending if not run.archived]
+        if rest:
+            ended, lost = ledger.write_ends(rest, self.host.name, self.settings.who, self._crumb)
+            for run in ended:
+                self._ended(run, now)
+            stale += lost
+        return stale
 
     def _moved(self, run: Run, now: float) -> None:
         assert run.move is not None
@@ -344,12 +359,14 @@ class HostWorker:
         wanted = claims.Wanted(
             room=room, stand_back=stand_back, oldest_first=self._claims % _OLDEST_FIRST_EVERY == 0
         )
-        for attempt in claims.claim(
+        attempts = claims.claim(
             self.lease, self.host, wanted, installation=self.settings.installation, who=self.settings.who
-        ):
+        )
+        for attempt in attempts:
             self.runs[attempt.id] = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
             self.claimed_count += 1
             self._log.info("attempt claimed", job=str(attempt.job_id), attempt=attempt.number)
+        ledger.note_start_deadlines([self.runs[attempt.id] for attempt in attempts], now)
         if stand_back:
             self._poll_clock = min(self._poll_clock, now + _LOOK_AGAIN_SECONDS)
 

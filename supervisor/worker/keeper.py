@@ -16,7 +16,7 @@ from hosts.models import Availability, DockerHost, HostLease, HostRequest, HostS
 from jobs import reconcile
 from jobs.models import Attempt
 from jobs.states import AttemptState
-from supervisor.worker import steps
+from supervisor.worker import archive, steps
 from supervisor.worker.engine import Engine
 from supervisor.worker.run import Run
 from supervisor.worker.steps import StepDone
@@ -55,6 +55,11 @@ class HostKeeper:
     def may_claim(self) -> bool:
         """Whether the host may be given new jobs."""
         return self.may_touch and self._host.is_active and self._host.availability == Availability.ACTIVE
+
+    @property
+    def host_id(self) -> UUID:
+        """The host it keeps."""
+        return self._host.pk
 
     @property
     def next_clock(self) -> float:
@@ -233,6 +238,9 @@ class HostKeeper:
         ended = Attempt.objects.filter(job_id__in={job for job, _ in keys}, state=AttemptState.ENDED)
         retained = dict.fromkeys(ended.values_list("job_id", "number"), False)
         retained |= dict.fromkeys(ended.filter(ended_at__lte=over).values_list("job_id", "number"), True)
+        for run in archive.begin(self._not_in(runs, present), self._host.id, self._lease.epoch):
+            self._log.warning("container of a job that was declared lost", container=run.container_name)
+            runs[run.attempt_id] = run
         in_hand = {run.job_id for run in runs.values()}
         plan = reconcile.plan(present, in_hand=in_hand, ended=retained, host_id=self._host.id)
         for seen in plan.remove:
@@ -242,6 +250,11 @@ class HostKeeper:
             if seen.container_id not in self._known_orphans:
                 self._log.warning("container without a row", container=seen.name, id=seen.container_id)
         self._known_orphans = {seen.container_id for seen in plan.orphans}
+
+    @staticmethod
+    def _not_in(runs: dict[UUID, Run], present: list[Observation]) -> list[Observation]:
+        in_hand = {run.container_name for run in runs.values() if run.archived}
+        return [seen for seen in present if seen.name not in in_hand]
 
 
 def _fingerprint(host: DockerHost) -> tuple[Any, ...]:

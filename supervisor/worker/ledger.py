@@ -7,7 +7,7 @@ looked up, and only a row that is not ours any more makes the worker let the run
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,8 +18,8 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
 from jobs import batches, excerpts, logs, moves, retry, usage
-from jobs.models import Attempt
-from jobs.states import AttemptState, JobStatus, status_after
+from jobs.models import Attempt, ContainerJob
+from jobs.states import NOT_STARTED, AttemptState, JobStatus, status_after
 from supervisor.worker import poison
 from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.log_pump import PieceRead
@@ -58,7 +58,24 @@ def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float,
             if attempt.id in time_left:
                 run.deadline_clock = now + time_left[attempt.id].total_seconds()
         runs.append(run)
+    note_start_deadlines(runs, now)
     return runs
+
+
+def note_start_deadlines(runs: Iterable[Run], now: float) -> None:
+    """Tell runs that have not started until when they may; `now` is the boot clock's."""
+    limited = {
+        run.job_id: run
+        for run in runs
+        if run.spec["start_deadline_seconds"] is not None and run.state in NOT_STARTED
+    }
+    if not limited:
+        return
+    waited = ExpressionWrapper(Now() - F("waiting_since_at"), output_field=DurationField())
+    jobs = ContainerJob.objects.filter(pk__in=limited).exclude(waiting_since_at=None)
+    for job_id, so_far in jobs.annotate(waited=waited).values_list("pk", "waited"):
+        run = limited[job_id]
+        run.start_deadline_clock = now + run.spec["start_deadline_seconds"] - so_far.total_seconds()
 
 
 def write_moves(runs: Iterable[Run], who: str, crumb: Crumb) -> tuple[list[Run], list[Run]]:
@@ -158,10 +175,19 @@ def write_ends(runs: Sequence[Run], host_name: str, who: str, crumb: Crumb) -> t
 
 def _write_ends(host_name: str, who: str, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     rows = [_end_row(run, host_name, who) for run in runs]
+    ended, stale = write_last(runs, lambda: moves.end(rows))
+    before = _ended_before(stale)
+    return [*ended, *(run for run in stale if run.attempt_id in before)], [
+        run for run in stale if run.attempt_id not in before
+    ]
+
+
+def write_last(runs: Sequence[Run], write: Callable[[], set[UUID]]) -> tuple[list[Run], list[Run]]:
+    """Store the rest of the logs and `write` the ends in one transaction; who held, and who did not."""
     try:
         with transaction.atomic():
             _append_rest(runs)
-            held = moves.end(rows)
+            held = write()
             _check_rest(run for run in runs if run.attempt_id in held)
     except _AlreadyStored as exc:
         # The answer to an earlier write of this log was lost: count what is there, and end in the next turn.
@@ -171,9 +197,9 @@ def _write_ends(host_name: str, who: str, runs: Sequence[Run]) -> tuple[list[Run
             exc.run.next_seq = exc.stored
             exc.run.logs_note = "The database lost a part of the log that it had already."
         return [], []
-    held |= _ended_before([run for run in runs if run.attempt_id not in held])
-    ended = [run for run in runs if run.attempt_id in held]
-    return ended, [run for run in runs if run.attempt_id not in held]
+    return [run for run in runs if run.attempt_id in held], [
+        run for run in runs if run.attempt_id not in held
+    ]
 
 
 def _ended_before(runs: Sequence[Run]) -> set[UUID]:
@@ -219,10 +245,7 @@ def _end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
     )
     run.retry_delay_seconds = delay
     return {
-        "attempt_id": run.attempt_id,
-        "job_id": run.job_id,
-        "number": run.number,
-        "epoch": run.epoch,
+        **run.identity,
         "who": who,
         "message": " ".join(filter(None, (verdict.outcome, verdict.message))),
         "outcome": verdict.outcome,
@@ -248,21 +271,23 @@ def _run_seconds(run: Run) -> float:
     return max(0.0, (run.seen.finished_at - run.seen.started_at).total_seconds())
 
 
-def _execution(run: Run) -> dict[str, Any]:
+def texts(run: Run) -> dict[str, Any]:
+    """The log's excerpts and sizes, with the pieces that are still to be stored."""
     pieces = [read.piece for read in run.pieces]
     sizes = (
         run.stdout_bytes + sum(piece.tally.stdout_bytes for piece in pieces),
         run.stderr_bytes + sum(piece.tally.stderr_bytes for piece in pieces),
     )
-    # What is stored may be what the workers died of.
-    data = [piece.data for piece in pieces]
-    texts = ("", "") if run.is_poison else excerpts.texts(run.attempt_id, run.next_seq, data, sizes)
+    if run.is_poison:  # what is stored may be what the workers died of
+        return {"stdout": "", "stderr": "", "stdout_bytes": sizes[0], "stderr_bytes": sizes[1]}
+    stdout, stderr = excerpts.texts(run.attempt_id, run.next_seq, [piece.data for piece in pieces], sizes)
+    return {"stdout": stdout, "stderr": stderr, "stdout_bytes": sizes[0], "stderr_bytes": sizes[1]}
+
+
+def _execution(run: Run) -> dict[str, Any]:
     totals = run.usage
     return {
-        "stdout": texts[0],
-        "stderr": texts[1],
-        "stdout_bytes": sizes[0],
-        "stderr_bytes": sizes[1],
+        **texts(run),
         "docker_log": excerpts.as_text("\n".join(run.engine_lines).encode()),
         "peak_memory_bytes": totals.peak_memory_bytes,
         "average_memory_bytes": totals.average_memory_bytes,

@@ -6,11 +6,12 @@ A run is changed by its worker's main thread only. Whatever has to be written is
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from hosts.errors import ContainerExecutionError, ImageMissing
-from hosts.executors.contract import Observation
+from hosts.executors.contract import LABEL_PREFIX, Observation
 from jobs import outcome
 from jobs.adoption import Found, classify
 from jobs.outcome import Exit, Verdict
@@ -55,10 +56,6 @@ def _done(run: Run, done: StepDone, now: float) -> None:
         case "SIGNAL":
             run.engine_lines.append(f"kill {run.signal}")
             run.need, run.look_clock = Need.WATCH, now + _FIRST_LOOK_SECONDS
-        case "DISCARD":
-            run.need = Need.ENSURE if done.result else Need.OBSERVE
-            # Deleted, and never started: whatever start was sent to it has nothing left to start.
-            run.start_sent = run.start_sent and not done.result
         case "PULL" | "CLEAR":
             run.need = Need.ENSURE
         case "REMOVE":
@@ -115,45 +112,43 @@ def _ensured(run: Run, seen: Any, installation: UUID, now: float) -> None:
 
 def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
     """A container has the run's name that this worker did not make just now."""
-    if run.is_poison:
-        _glanced(run, seen, now)
-        return
     match classify(seen, installation=installation, job_id=run.job_id, number=run.number):
         case Found.FOREIGN:
             reject(run, _name_conflict(seen))
         case Found.OLDER:
             run.doomed, run.need = seen, Need.CLEAR
+        case Found.RUNNING | Found.EXITED if run.is_poison:
+            _stop_only(run, seen, now)
         case Found.RUNNING:
             _adopt(run, seen, now)
         case Found.EXITED:
             _exited(run, seen)
         case Found.UNSTARTED:
-            # Forget it in the row first: a row that names a container which is not there reads as lost.
-            run.doomed, run.container_id = seen, ""
+            # Written first: whoever takes over in the middle must ask what became of this very container.
+            run.discarding_id, run.container_id = seen.container_id, ""
             run.prepare(
                 "fence", Need.DISCARD, "found unstarted", **(_columns(run, seen) | {"container_id": ""})
             )
             run.described = False  # the one that is made instead is another one
 
 
-def _glanced(run: Run, seen: Observation, now: float) -> None:
-    """Of a run that killed its workers, only this is asked: is there something to stop, or is it over?"""
+def _stop_only(run: Run, seen: Observation, now: float) -> None:
+    """A run that killed its workers, by a glance at its container: stop it, or take it that it is over."""
     run.container_id = seen.container_id
-    if seen.state == "created" and run.state in NOT_STARTED:
-        run.doomed, run.need = seen, Need.DISCARD
-    elif seen.state == "running":
-        run.look_clock = now + OBSERVE_EVERY_SECONDS
-        if run.state in NOT_STARTED:
-            run.prepare("to_running", Need.WATCH, "adopted", **_running_columns(run))
-        elif run.need is not Need.SIGNAL:  # asked for while this look was under way: still to be sent
-            run.need = Need.WATCH
-    else:
+    if seen.state == "exited":
         run.seen, run.need = seen, Need.END
         run.verdict = judge_exit(run)
+        return
+    run.look_clock = now + OBSERVE_EVERY_SECONDS
+    if run.state in NOT_STARTED:
+        run.prepare("to_running", Need.WATCH, "adopted", **_running_columns(run))
+    elif run.need is not Need.SIGNAL:  # asked for while this look was under way: still to be sent
+        run.need = Need.WATCH
 
 
 def _adopt(run: Run, seen: Observation, now: float) -> None:
     first_sight = not run.described
+    run.engine_away = False  # whatever happened to the engine, this container outlived it
     run.container_id, run.seen, run.described = seen.container_id, seen, True
     run.look_clock = now + OBSERVE_EVERY_SECONDS
     if run.state in NOT_STARTED:
@@ -213,17 +208,30 @@ def _lost(run: Run) -> None:
     run.log, run.need = LogStage.DONE, Need.END
 
 
+def _discarded(run: Run, seen: Any, installation: UUID, now: float) -> None:
+    run.discarding_id = ""
+    if isinstance(seen, Observation):
+        # It has started after all, by whoever's call; one that is gone does not tell its labels any more.
+        ours = {"installation": str(installation), "job": str(run.job_id), "attempt": str(run.number)}
+        labels = {LABEL_PREFIX + key: value for key, value in ours.items()}
+        _found(run, replace(seen, name=run.container_name, labels=labels), installation, now)
+        return
+    run.need = Need.ENSURE
+    run.start_sent = False  # whatever start was sent to it has nothing left to start
+
+
 def _withdrawn(run: Run, seen: Any, installation: UUID, now: float) -> None:
     if isinstance(seen, Observation):
         _found(run, seen, installation, now)
         return
-    run.verdict = outcome_of_withdrawal(run)
+    run.verdict = outcome_of_withdrawal(run, now)
     run.log, run.need = LogStage.DONE, Need.END
 
 
 _ANSWERS: dict[str, Callable[[Run, Any, UUID, float], None]] = {
     "ENSURE": _ensured,
     "OBSERVE": _observed,
+    "DISCARD": _discarded,
     "WITHDRAW": _withdrawn,
 }
 
@@ -243,6 +251,9 @@ def judge_exit(run: Run) -> Verdict:
             error=seen.error if seen else "",
             memory_limit=run.spec["memory_limit"],
             timeout_seconds=run.spec["timeout_seconds"],
+            stop_signal=run.spec["stop_signal"],
+            killed_outside=run.killed_outside,
+            engine_away=run.engine_away,
         )
     )
 
@@ -251,6 +262,7 @@ def _columns(run: Run, seen: Observation) -> dict[str, Any]:
     run.described = run.described or not seen.fresh
     return {
         "container_id": seen.container_id,
+        "discarding_id": run.discarding_id,
         "image_digest": seen.image_digest,
         "executor_metadata": {**((run.view and run.view.saved_metadata) or {}), **seen.metadata},
     }

@@ -16,7 +16,7 @@ from uuid import UUID
 from hosts.executors.contract import JobView, Observation
 from jobs import outcome, spec
 from jobs.models import Attempt
-from jobs.outcome import Verdict
+from jobs.outcome import Verdict, start_deadline_passed
 from jobs.states import NOT_STARTED, POISON_AFTER, SLOT_HOLDING, AttemptState, Outcome
 from jobs.usage import UsageTotals
 from supervisor.worker.log_pump import PieceRead
@@ -37,7 +37,7 @@ class Need(Enum):
     SIGNAL = auto()
     DISCARD = auto()  # delete a container that never started, then make it anew
     CLEAR = auto()  # get an ended attempt's container out of the way, then make ours
-    WITHDRAW = auto()  # make sure that nothing was started, then end
+    WITHDRAW = auto()  # see that there is no container, then end
     COLLECT = auto()  # it has exited: complete its log
     END = auto()  # everything is known: write it
     REMOVE = auto()  # ended: delete the container
@@ -78,7 +78,9 @@ class Run:
     state: AttemptState
     infra_failures: int = 0
     worker_kills: int = 0
+    archived: bool = False  # its attempt has ended; see supervisor.worker.archive
     container_id: str = ""
+    discarding_id: str = ""
     stop_reason: str = ""
     stopping_at: Any = None
     need: Need = Need.ENSURE
@@ -88,6 +90,8 @@ class Run:
     last_trouble: str = ""
     absent: int = 0
     start_sent: bool = False
+    withdrawing: bool = False
+    start_deadline_clock: float | None = None
     pulls: int = 0
     move: Move | None = None
     view: JobView | None = None
@@ -97,6 +101,8 @@ class Run:
     kill_clock: float | None = None
     signal: str = ""
     oom_seen: bool = False
+    killed_outside: bool = False
+    engine_away: bool = False
     look_clock: float = 0.0
     described: bool = False
     seen: Observation | None = None
@@ -119,9 +125,6 @@ class Run:
     @classmethod
     def of(cls, attempt: Attempt, *, infra_failures: int) -> Run:
         """A run of an attempt that was claimed just now, or found open at the worker's start."""
-        claimed = attempt.state in {AttemptState.CLAIMED, AttemptState.PULLING} or (
-            attempt.state == AttemptState.CREATED and not attempt.container_id
-        )
         return cls(
             attempt_id=attempt.id,
             job_id=attempt.job_id,
@@ -133,9 +136,10 @@ class Run:
             infra_failures=infra_failures,
             worker_kills=attempt.worker_kills,
             container_id=attempt.container_id,
+            discarding_id=attempt.discarding_id,
             stop_reason=attempt.stop_reason,
             stopping_at=attempt.stopping_at,
-            need=Need.ENSURE if claimed else Need.OBSERVE,
+            need=_first_need(attempt),
             seen=_stored_exit(attempt),
             next_seq=attempt.next_seq,
             stdout_bytes=attempt.stdout_bytes,
@@ -159,15 +163,21 @@ class Run:
 
     def prepare(self, kind: str, then: Need, message: str = "", **columns: Any) -> None:
         """Ask the main thread to write a move; `then` is needed once it held."""
-        row = {
+        if self.archived:  # there is nothing left to write but its end
+            self.state = AttemptState.EXITED if kind == "to_exited" else self.state
+            self.need = then
+            return
+        self.move = Move(kind, {**self.identity, "message": message, **columns}, then)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What every guarded write of it names."""
+        return {
             "attempt_id": self.attempt_id,
             "job_id": self.job_id,
             "number": self.number,
             "epoch": self.epoch,
-            "message": message,
-            **columns,
         }
-        self.move = Move(kind, row, then)
 
     def note_trouble(self, message: str, now: float) -> None:
         """Try the same again later; the wait grows with each time in a row."""
@@ -180,6 +190,14 @@ class Run:
         """The engine answered: forget earlier trouble."""
         self.trouble = 0
         self.absent = 0
+
+
+def _first_need(attempt: Attempt) -> Need:
+    if attempt.discarding_id and attempt.state in NOT_STARTED:
+        return Need.DISCARD  # its former owner began to, and only the engine knows how far it came
+    claimed = attempt.state in {AttemptState.CLAIMED, AttemptState.PULLING}
+    unmade = attempt.state == AttemptState.CREATED and not attempt.container_id
+    return Need.ENSURE if claimed or unmade else Need.OBSERVE
 
 
 def _stored_exit(attempt: Attempt) -> Observation | None:
@@ -206,19 +224,24 @@ def next_step(run: Run, now: float) -> Need | None:
         return Need.OBSERVE if now >= run.look_clock else None
     if run.need in {Need.COLLECT, Need.END, Need.GONE}:
         return None
-    if run.need in {Need.ENSURE, Need.PULL, Need.START} and _must_withdraw(run):
+    if run.need in {Need.ENSURE, Need.PULL, Need.START} and _must_withdraw(run, now):
         return Need.WITHDRAW
     return run.need
 
 
-def _must_withdraw(run: Run) -> bool:
+def _must_withdraw(run: Run, now: float) -> bool:
     # After a start was sent, or on the way to it, only the engine knows: observe, then stop.
     if run.state not in NOT_STARTED or run.start_sent:
         return False
-    return run.cancel_wanted or run.is_poison or run.trouble >= GIVE_UP_AFTER
+    unwanted = run.withdrawing or run.cancel_wanted or run.is_poison
+    return unwanted or run.trouble >= GIVE_UP_AFTER or _is_late(run, now)
 
 
-def outcome_of_withdrawal(run: Run) -> Verdict:
+def _is_late(run: Run, now: float) -> bool:
+    return run.start_deadline_clock is not None and now >= run.start_deadline_clock
+
+
+def outcome_of_withdrawal(run: Run, now: float) -> Verdict:
     """The verdict for an attempt of which nothing was started."""
     if run.cancel_wanted:
         return Verdict(
@@ -228,6 +251,8 @@ def outcome_of_withdrawal(run: Run) -> Verdict:
         )
     if run.is_poison:
         return outcome.kills_worker(started=False)
+    if _is_late(run, now):
+        return start_deadline_passed(run.spec["start_deadline_seconds"])
     return Verdict(
         outcome=Outcome.INFRA,
         failure_class="engine_trouble",

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from hosts.errors import ContainerBusy, DockerConnectionError
-from hosts.executors.contract import ContainerExecutor, JobView, LogSource, Observation, Resume
+from hosts.errors import DockerConnectionError
+from hosts.executors.contract import LABEL_PREFIX, ContainerExecutor, JobView, LogSource, Observation, Resume
 from hosts.leases import Lease
 
 
@@ -63,15 +63,12 @@ def observe(hands: Hands, ref: str) -> Observation | None:
     """What the engine shows of the container; None if it is healthy and has none."""
     seen = hands.executor.observe(ref)
     if seen is None:
-        # "Not there" counts only from the engine we know: another one may answer at its address.
-        facts = hands.executor.check()
-        if hands.engine_id and facts.engine_id != hands.engine_id:
-            raise DockerConnectionError(f"Another engine answers: {facts.engine_id}, not {hands.engine_id}.")
+        _require_same_engine(hands)
     return seen
 
 
 def glance(hands: Hands, ref: str) -> Observation | None:
-    """Whether the container runs, and how it ended; nothing else that the engine says leaves this thread."""
+    """Whose the container is, whether it runs, how it ended; nothing else leaves this thread."""
     seen = observe(hands, ref)
     if seen is None:
         return None
@@ -79,44 +76,39 @@ def glance(hands: Hands, ref: str) -> Observation | None:
         container_id=seen.container_id,
         name=seen.name,
         state=seen.state,
-        labels={},
+        labels={LABEL_PREFIX + key: seen.label(key) for key in ("installation", "job", "attempt")},
         exit_code=seen.exit_code,
         started_at=seen.started_at,
         finished_at=seen.finished_at,
     )
 
 
+def _require_same_engine(hands: Hands) -> None:
+    """Raise unless the engine we know answers: at its address another one may, which has nothing of ours."""
+    facts = hands.executor.check()
+    if hands.engine_id and facts.engine_id != hands.engine_id:
+        raise DockerConnectionError(f"Another engine answers: {facts.engine_id}, not {hands.engine_id}.")
+
+
 def send_signal(hands: Hands, container_id: str, name: str) -> None:
-    """TERM or KILL."""
+    """A signal by its short name."""
     hands.guard()
-    hands.executor.signal(container_id, "KILL" if name == "KILL" else "TERM")
+    hands.executor.signal(container_id, name)
 
 
-def discard(hands: Hands, container_id: str) -> bool:
-    """Delete a container that never started; False if it runs after all, so that it is to be adopted."""
+def discard(hands: Hands, container_id: str) -> Observation | None:
+    """Delete a container that never started; what became of it if it has started after all."""
     hands.guard()
-    try:
-        hands.executor.remove(container_id)
-    except ContainerBusy:
-        return False
-    return True
+    seen = hands.executor.discard(container_id)
+    if seen is not None:
+        _require_same_engine(hands)
+    return seen
 
 
 def clear(hands: Hands, container_id: str) -> None:
     """Delete the container of an attempt that has ended, running or not."""
     hands.guard()
     hands.executor.remove(container_id, force=True)
-
-
-def withdraw(hands: Hands, name: str, is_ours: Callable[[Observation], bool]) -> Observation | None:
-    """Make sure that nothing of this attempt was started: None then, else the container that was."""
-    hands.guard()
-    seen = observe(hands, name)
-    if seen is None or not is_ours(seen):
-        return None
-    if seen.state != "created":
-        return seen
-    return None if discard(hands, seen.container_id) else hands.executor.observe(seen.container_id)
 
 
 def open_log(hands: Hands, container_id: str, resume: Resume, *, follow: bool) -> LogSource:

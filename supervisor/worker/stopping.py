@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from jobs.states import AttemptState, StopReason
+from jobs.outcome import short_signal
+from jobs.states import NOT_STARTED, AttemptState, StopReason
 from supervisor.worker.run import Need, Run
 
 _KILL_AGAIN_SECONDS = 10.0
@@ -32,7 +33,7 @@ def want_cancel(run: Run, now: float, *, force: bool) -> None:
     run.cancel_wanted = True
     if force and not run.cancel_force:
         run.cancel_force = True
-        run.kill_clock = now if run.signal == "TERM" else run.kill_clock
+        run.kill_clock = now if run.signal not in {"", "KILL"} else run.kill_clock
 
 
 def stop_due(runs: Iterable[Run], now: float) -> None:
@@ -59,9 +60,9 @@ def _go_on(run: Run, now: float) -> None:
 
 
 def begin(run: Run, now: float) -> None:
-    """Ask for the first signal: TERM, or KILL where there is no grace."""
+    """Ask for the first signal: the job's stop signal, or KILL where there is no grace."""
     grace = 0 if run.cancel_force else run.spec["stop_grace_seconds"]
-    run.signal = "TERM" if grace else "KILL"
+    run.signal = short_signal(run.spec["stop_signal"]) if grace else "KILL"
     run.kill_clock = now + (grace or _KILL_AGAIN_SECONDS)
     run.need = Need.SIGNAL
 
@@ -79,4 +80,6 @@ def clocks_of(run: Run) -> list[float]:
         clocks += [run.kill_clock] if run.kill_clock is not None else []
     elif run.need not in {Need.COLLECT, Need.GONE}:
         clocks.append(run.resume_clock)
+    if run.start_deadline_clock is not None and run.state in NOT_STARTED and not run.withdrawing:
+        clocks.append(run.start_deadline_clock)
     return clocks

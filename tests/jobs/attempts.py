@@ -69,6 +69,7 @@ def row(attempt: Attempt, **fields: Any) -> dict[str, Any]:
         "who": WHO,
         "message": "",
         "container_id": "c1",
+        "discarding_id": "",
         "image_digest": "",
         "executor_metadata": {},
         "timeout_seconds": 60.0,

@@ -21,9 +21,9 @@ EARLIER, LATER = ASKED - timedelta(milliseconds=1), ASKED + timedelta(millisecon
         (1, False, "user", "exit_code"),
         (1, True, "oom", "oom"),
         (137, True, "oom", "oom"),
-        (137, False, "user", "signal"),
+        (137, False, "interrupted", "signal"),
         (139, False, "user", "signal"),
-        (143, False, "user", "signal"),
+        (143, False, "interrupted", "signal"),
         (125, False, "user", "exit_code"),
         (126, False, "user", "command_not_executable"),
         (127, False, "user", "command_not_found"),
@@ -60,6 +60,38 @@ def test_what_had_finished_before_we_asked_keeps_its_own_result(reason, exit_cod
         finished_at=EARLIER,
     )
     assert judge(end).outcome == outcome
+
+
+@pytest.mark.parametrize("exit_code", [1, 3, 137, 143])
+def test_what_others_stopped_was_interrupted_whatever_it_made_of_it(exit_code):
+    verdict = judge(Exit(exit_code=exit_code, killed_outside=True))
+    assert (verdict.outcome, verdict.failure_class) == ("interrupted", "killed")
+
+
+def test_what_others_stopped_and_succeeded_all_the_same_succeeded():
+    assert judge(Exit(exit_code=0, killed_outside=True, engine_away=True)).outcome == "succeeded"
+
+
+@pytest.mark.parametrize("killed_outside", [True, False])
+def test_what_ended_while_its_engine_was_away_was_ended_by_the_engine(killed_outside):
+    end = Exit(exit_code=143, killed_outside=killed_outside, engine_away=True)
+    assert (judge(end).outcome, judge(end).failure_class) == ("interrupted", "engine_stopped")
+
+
+def test_what_failed_by_itself_while_its_engine_was_away_failed_by_itself():
+    assert judge(Exit(exit_code=3, engine_away=True)).outcome == "user"
+
+
+@pytest.mark.parametrize(("name", "exit_code"), [("SIGINT", 130), ("int", 130), ("SIGUSR1", 138)])
+def test_an_end_by_the_stop_signal_is_ours_whatever_the_clocks_say(name, exit_code):
+    end = Exit(
+        exit_code=exit_code,
+        stop_reason="cancelled",
+        stopping_at=ASKED,
+        finished_at=EARLIER,
+        stop_signal=name,
+    )
+    assert judge(end).outcome == "cancelled"
 
 
 def test_a_stop_of_unknown_time_counts_as_a_stop():

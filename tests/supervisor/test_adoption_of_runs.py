@@ -68,7 +68,7 @@ def test_a_container_that_an_earlier_owner_did_not_start_is_made_anew() -> None:
     assert (run.move.kind, run.move.row["container_id"]) == ("fence", "")
     written(run)
     assert next_step(run, NOW) is Need.DISCARD
-    answer(run, "DISCARD", True)
+    answer(run, "DISCARD")
     answer(run, "ENSURE", observation(run, "created", container_id="new", fresh=True))
     written(run)
     assert (next_step(run, NOW), run.container_id) == (Need.START, "new")
@@ -78,7 +78,7 @@ def test_what_was_said_of_a_discarded_container_is_said_anew_of_its_successor() 
     run = make_run()
     answer(run, "ENSURE", observation(run, "created", container_id="old"))
     written(run)
-    answer(run, "DISCARD", True)
+    answer(run, "DISCARD")
     answer(run, "ENSURE", observation(run, "created", container_id="new", fresh=True))
     written(run)
     answer(run, "START")
@@ -184,7 +184,7 @@ def test_a_cancel_after_a_start_without_effect_makes_no_other_container() -> Non
     answer(run, "OBSERVE", observation(run, "created"))
     written(run)
     assert next_step(run, NOW) is Need.DISCARD
-    answer(run, "DISCARD", True)
+    answer(run, "DISCARD")
     assert next_step(run, NOW) is Need.WITHDRAW
 
 

@@ -32,9 +32,8 @@ def adopted(state: S = S.RUNNING, kills: int = 3, **fields: object) -> Run:
 
 
 def seen(run: Run, state: str, **fields: object) -> Observation:
-    """What a glance tells: no labels."""
-    values = {"container_id": "c1", "name": run.container_name, "state": state, "labels": {}, **fields}
-    return Observation(**values)
+    """What a glance tells."""
+    return observation(run, state, **{"image_digest": "", "metadata": {}, **fields})
 
 
 def ended(run: Run) -> tuple[Need, LogStage, str, str]:
@@ -115,8 +114,9 @@ class TestBeforeTheStart:
     def test_a_container_that_was_made_is_deleted_and_that_proves_that_it_never_ran(self) -> None:
         run = adopted(S.CREATED)
         answer(run, "OBSERVE", seen(run, "created"))
+        assert written(run) == "fence"
         assert next_step(run, NOW) is Need.DISCARD
-        answer(run, "DISCARD", True)
+        answer(run, "DISCARD", None)
         assert next_step(run, NOW) is Need.WITHDRAW
         answer(run, "WITHDRAW", None)
         assert ended(run) == (Need.END, LogStage.DONE, "rejected", "kills_worker")
@@ -124,11 +124,15 @@ class TestBeforeTheStart:
     def test_one_that_runs_after_all_is_looked_at_again(self) -> None:
         run = adopted(S.CREATED)
         answer(run, "OBSERVE", seen(run, "created"))
-        answer(run, "DISCARD", False)
-        assert next_step(run, NOW) is Need.OBSERVE
+        assert written(run) == "fence"
+        answer(run, "DISCARD", seen(run, "running"))
+        assert written(run) == "to_running"
+        stopping.stop_due([run], NOW)
+        assert run.move is not None
+        assert run.move.row["stop_reason"] == "poison"
 
 
-def test_a_glance_takes_nothing_along_but_whether_it_runs_and_how_it_ended() -> None:
+def test_a_glance_takes_nothing_along_but_whose_it_is_whether_it_runs_and_how_it_ended() -> None:
     run = make_run(S.RUNNING)
     whole = observation(run, "exited", exit_code=3, error="boo", metadata={"x": 1})
 
@@ -138,7 +142,7 @@ def test_a_glance_takes_nothing_along_but_whether_it_runs_and_how_it_ended() -> 
 
     glance = steps.glance(steps.Hands(Engine(), None), "c1")  # type: ignore[arg-type]
     assert glance == Observation(
-        container_id="c1", name=run.container_name, state="exited", labels={}, exit_code=3
+        container_id="c1", name=run.container_name, state="exited", labels=whole.labels, exit_code=3
     )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hosts.errors import ContainerExecutionError, DockerConnectionError, ImageMissing
+from jobs.models import Attempt
 from jobs.states import AttemptState, Outcome
 from supervisor.worker import progress
 from supervisor.worker.run import GIVE_UP_AFTER, LogStage, Need, Run, next_step
@@ -155,7 +156,7 @@ def test_after_a_lost_start_without_effect_another_container_is_made_and_started
     assert run.move.row["container_id"] == ""
     written(run)
     assert next_step(run, NOW + 1) is Need.DISCARD
-    answer(run, "DISCARD", True)
+    answer(run, "DISCARD")
     assert next_step(run, NOW + 1) is Need.ENSURE
     answer(run, "ENSURE", observation(run, "created", fresh=True, container_id="c2"))
     written(run)
@@ -164,14 +165,33 @@ def test_after_a_lost_start_without_effect_another_container_is_made_and_started
 
 def test_a_container_that_cannot_be_discarded_because_it_runs_is_adopted() -> None:
     run = make_run(S.CREATED, need=Need.DISCARD, start_sent=True)
-    answer(run, "DISCARD", False)
-    assert next_step(run, NOW) is Need.OBSERVE
-    assert run.start_sent
+    answer(run, "DISCARD", observation(run, labels={}))
+    assert written(run) == "to_running"
+    assert (run.container_id, run.need) == ("c1", Need.WATCH)
+
+
+def test_a_container_that_had_run_when_it_was_discarded_is_harvested_and_not_run_again() -> None:
+    run = make_run(S.CREATED, need=Need.DISCARD, start_sent=True)
+    answer(run, "DISCARD", observation(run, "exited", exit_code=3))
+    assert written(run) == "to_exited"
+    assert run.need is Need.COLLECT
+
+
+def test_a_discard_that_a_dead_worker_began_is_finished_before_anything_is_made() -> None:
+    run = make_run()
+    answer(run, "ENSURE", observation(run, "created", container_id="old"))
+    assert run.move is not None
+    row = run.move.row
+    assert (row["container_id"], row["discarding_id"]) == ("", "old")
+    attempt = Attempt(
+        id=run.attempt_id, job_id=run.job_id, number=1, epoch=4, state=S.CREATED, discarding_id="old", spec={}
+    )
+    assert next_step(Run.of(attempt, infra_failures=0), NOW) is Need.DISCARD
 
 
 def test_an_engine_that_fails_after_a_discard_gets_no_more_than_a_few_tries() -> None:
     run = make_run(S.CREATED, need=Need.DISCARD, start_sent=True)
-    answer(run, "DISCARD", True)
+    answer(run, "DISCARD")
     for _ in range(GIVE_UP_AFTER):
         fail(run, "ENSURE")
     assert next_step(run, run.resume_clock) is Need.WITHDRAW

@@ -137,9 +137,9 @@ def test_nothing_is_withdrawn_once_a_start_was_sent() -> None:
 
 
 def test_a_withdrawn_run_was_cancelled_or_the_engine_could_not_start_it() -> None:
-    cancelled = outcome_of_withdrawal(make_run(cancel_wanted=True, last_trouble="away"))
+    cancelled = outcome_of_withdrawal(make_run(cancel_wanted=True, last_trouble="away"), NOW)
     assert (cancelled.outcome, cancelled.failure_class) == (Outcome.CANCELLED, "cancelled")
-    failed = outcome_of_withdrawal(make_run(last_trouble="no route to the registry"))
+    failed = outcome_of_withdrawal(make_run(last_trouble="no route to the registry"), NOW)
     assert (failed.outcome, failed.failure_class) == (Outcome.INFRA, "engine_trouble")
     assert "no route to the registry" in failed.message
 

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Generator, Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from hosts.errors import ContainerBusy, DockerConnectionError, EngineError
@@ -22,7 +22,7 @@ from hosts.executors.contract import (
     Resume,
     Usage,
 )
-from hosts.executors.docker import endpoint, events, images, logs, readings, refusals, spec
+from hosts.executors.docker import endpoint, events, images, lifetime, logs, readings, refusals, spec
 from hosts.executors.docker.client import Client, Reply
 
 
@@ -102,7 +102,7 @@ class DockerExecutor(ContainerExecutor):
         entries = self._client.expect(self._client.get("/containers/json", params=params))
         return [readings.listed(entry) for entry in entries]
 
-    def signal(self, container_id: str, name: Literal["TERM", "KILL"]) -> None:
+    def signal(self, container_id: str, name: str) -> None:
         """Send the signal; nothing happens if the container does not run."""
         reply = self._client.post(_path(container_id, "/kill"), params={"signal": f"SIG{name}"})
         if reply.status < HTTPStatus.BAD_REQUEST:
@@ -122,6 +122,23 @@ class DockerExecutor(ContainerExecutor):
         if seen.state == "running" and not force:
             raise ContainerBusy(f"{self.host.name}: {seen.name} runs, so it was not removed.")
         raise self._client.unexpected(reply)
+
+    def discard(self, container_id: str) -> Observation | None:
+        """Delete a container that never started, and prove by the engine's events that it never did."""
+        mark = self._client.post(_path(container_id, "/update"), body=lifetime.MARK)
+        seen = self.observe(container_id)
+        if seen is not None:
+            if seen.state != "created" or seen.started_at:
+                return seen
+            try:
+                self.remove(container_id)
+            except ContainerBusy:
+                return self.observe(container_id)
+        marked = seen is not None and mark.status == HTTPStatus.OK
+        life = lifetime.read(self._endpoint, self._client.version(), container_id, marked=marked)
+        if life.never_started:
+            return None
+        return life.observation(container_id, seen.name if seen else "", seen.labels if seen else {})
 
     def open_log(self, container_id: str, resume: Resume, *, follow: bool) -> LogSource:
         """The log after what is stored; waits for the connection only, 5 s at most."""

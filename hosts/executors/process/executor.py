@@ -11,9 +11,10 @@ import contextlib
 import errno
 import os
 import platform
+import signal
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import psutil
 from django.conf import settings
@@ -122,8 +123,8 @@ class ProcessExecutor(ContainerExecutor):
         self._sightings.forget_all_but([one.container_id for one in ours])
         return ours
 
-    def signal(self, container_id: str, name: Literal["TERM", "KILL"]) -> None:
-        """TERM to the job's first process, KILL to all; no error if it is not running."""
+    def signal(self, container_id: str, name: str) -> None:
+        """The signal to the job's first process, KILL to all; no error if it is not running."""
         with _translated():
             self._root.open()
             run = self._running(container_id)
@@ -133,7 +134,7 @@ class ProcessExecutor(ContainerExecutor):
             if name == "KILL":
                 processes.kill(run, container_id)
             else:
-                processes.terminate(run)
+                processes.send(run, signal.Signals[f"SIG{name}"])
 
     def remove(self, container_id: str, *, force: bool = False) -> None:
         """Delete the folder, once nothing of the job runs.

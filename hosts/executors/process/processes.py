@@ -40,11 +40,11 @@ def require_visible(run: Run) -> None:
         raise DockerConnectionError("The job runs in another PID namespace, out of reach from here.")
 
 
-def terminate(run: Run) -> None:
-    """Send TERM to the job's first process, if it is still there."""
+def send(run: Run, number: signal.Signals) -> None:
+    """Send a signal to the job's first process, if it is still there."""
     with handle(run.job_pid, run.job_ticks) as job:
         if job is not None:
-            _send(job, signal.SIGTERM)
+            _send(job, number)
 
 
 def kill(run: Run, container_id: str) -> None:

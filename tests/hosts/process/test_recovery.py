@@ -228,7 +228,7 @@ def test_a_pid_that_was_used_again_gets_no_signal(bench: Bench, tmp_path: Path) 
         | {"job_pid": innocent.pid, "shim_pid": innocent.pid}
     )
 
-    processes.terminate(reused)
+    processes.send(reused, signal.SIGTERM)
     processes.kill(reused, "0" * 64)
 
     assert psutil.Process(innocent.pid).status() != psutil.STATUS_ZOMBIE

@@ -1,0 +1,96 @@
+"""What is asked all day long is answered from indexes: its cost does not grow with the jobs that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from hosts.models import DockerHost
+from jobs import claims, reasons, routing, start_deadline
+from jobs.models import Attempt
+from jobs.states import AttemptState
+from supervisor.worker import ledger
+from tests.jobs.attempts import claim, make_attempt, take
+from tests.support.factories import make_host, make_job, make_template
+
+pytestmark = pytest.mark.django_db
+
+GROWING = ("jobs_containerjob", "jobs_attempt", "jobs_logchunk", "jobs_jobevent", "jobs_usagesample")
+# Partial indexes: they hold what is open or pending, and nothing that has ended.
+OF_WHAT_IS_OPEN = ("attempt_open_on_host", "job_claimable", "job_open_cancels", "attempt_one_open_a_job")
+Statement = tuple[str, Any]
+
+
+@contextmanager
+def statements() -> Iterator[list[Statement]]:
+    """Every statement that is executed inside, with its parameters."""
+    seen: list[Statement] = []
+
+    def note(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield seen
+
+
+def long_reads(statement: Statement) -> list[str]:
+    """The growing tables that the statement reads from one end to the other, or for one host."""
+    sql, params = statement
+    if not sql.lstrip().startswith(("SELECT", "UPDATE", "WITH", "INSERT", "DELETE")):
+        return []
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # small tables are scanned whatever there is
+            cursor.execute("SET LOCAL enable_bitmapscan = off")
+            cursor.execute(f"EXPLAIN {sql}", params)
+            lines = [line for (line,) in cursor.fetchall() if " on " in line]
+        else:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+            lines = [row[3] for row in cursor.fetchall()]
+    return [f"{line} in {sql}" for line in lines if _is_long(line)]
+
+
+def _is_long(line: str) -> bool:
+    if not any(table in line for table in GROWING) or any(index in line for index in OF_WHAT_IS_OPEN):
+        return False
+    return "Seq Scan" in line or line.startswith("SCAN") or "host" in line.partition("INDEX")[2].lower()
+
+
+@pytest.fixture
+def host() -> DockerHost:
+    """A host with everything on it, so that every question finds something."""
+    host = make_host(state="online")
+    make_host("berlin", state="online")
+    template = make_template(start_deadline_seconds=60)
+    for _ in range(3):
+        make_job(template=template)
+        make_job(template, host)
+        make_attempt(AttemptState.RUNNING, job=make_job(template=template), host=host)
+        make_attempt(AttemptState.ENDED, job=make_job(template=template), host=host, outcome="succeeded")
+    return host
+
+
+QUESTIONS: dict[str, Callable[[DockerHost], object]] = {
+    "taking a host": take,
+    "claiming": lambda host: claim(take(host), host, 2, stand_back=True),
+    "claiming the oldest": lambda host: claim(take(host), host, 5, oldest_first=True),
+    "looking for work": lambda host: claims.anything_claimable(host.pk),
+    "standing back": lambda host: routing.better_host_exists(host, free=1),
+    "finding open attempts": lambda host: ledger.open_runs(host.pk, take(host).epoch, known=[], now=0.0),
+    "hosts with open attempts": lambda _host: list(Attempt.objects.open().values("host_id")),
+    "saying why jobs wait": lambda _host: reasons.write(),
+    "ending what waited too long": lambda _host: start_deadline.expire(),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_no_question_reads_a_whole_table(host, question):
+    with statements() as seen:
+        QUESTIONS[question](host)
+    assert seen
+    assert [read for statement in seen for read in long_reads(statement)] == []
