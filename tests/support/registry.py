@@ -44,7 +44,7 @@ class Registry:
         self.let_go = threading.Event()
         self.login, self.bearer = login, bearer
         self.version = 1  # of every image: another one is another image under the same tag
-        self.asked: Counter[tuple[str, str]] = Counter()  # by name, and by "manifests" or "blobs"
+        self.asked: Counter[str] = Counter()  # how often an engine asked what v1 is; once for each pull
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"registry": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         # Engines talk to registries at 127.0.0.1 without TLS.
@@ -81,8 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif refusal := _REFUSALS.get(asked["name"].split("/")[0]):
             self._refuse(*refusal)
         else:
-            if self.command == "GET":
-                self.registry.asked[asked["name"], asked["what"]] += 1
+            self.registry.asked[asked["name"]] += asked["reference"] == "v1"
             self._serve(asked["name"], asked["what"], asked["reference"])
 
     do_HEAD = do_GET
