@@ -102,7 +102,9 @@ def _image_missing(run: Run, error: ImageMissing, now: float) -> None:
 
 def pull_first(run: Run) -> bool:
     """Ask for the pull that comes before each launch, where the template wants one; False: go on."""
-    if run.spec["pull_policy"] != PullPolicy.ALWAYS or run.pulls:
+    # Once it was created, the attempt had its pull; its container may even run, and is to be looked after.
+    is_new = run.state in {AttemptState.CLAIMED, AttemptState.PULLING} and not run.pulls
+    if not is_new or run.spec["pull_policy"] != PullPolicy.ALWAYS:
         return False
     _pull(run)
     return True

@@ -16,6 +16,8 @@ from hosts.executors.frames import STDOUT
 from tests.support.containers import host_view, job_view, read_log, run, written
 from tests.support.engines import free_port
 from tests.support.registry import Registry
+from tests.support.relay import Relay
+from tests.support.requirements import missing
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +156,21 @@ def test_a_pull_that_takes_longer_than_its_host_allows_is_given_up(
     assert time.monotonic() - started < 3
     assert caught.value.failure_class == failure_class
     assert setting in caught.value.hint
+
+
+@pytest.mark.docker
+def test_a_pull_whose_engine_goes_away_is_no_success(docker_engine, registry):
+    if not docker_engine.url.startswith("unix://"):
+        missing("docker", "the engine that answers has no socket on this machine")
+    with Relay(docker_engine.url.removeprefix("unix://")) as relay:
+        executor = DockerExecutor(host_view(relay.url))
+
+        with pytest.raises(DockerConnectionError, match="cut off") as caught:
+            executor.pull(
+                f"{registry.address}/held/image:v1", progress=lambda _: relay.cut(), cancelled=lambda: False
+            )
+
+    assert not caught.value.failure_class
 
 
 @pytest.mark.docker

@@ -180,6 +180,12 @@ def test_always_pulls_once_before_the_first_create_of_an_attempt() -> None:
     assert not progress.pull_first(run)
 
 
+def test_an_attempt_that_came_as_far_as_a_container_is_not_pulled_for_again() -> None:
+    run = policy("always")
+    run.state = S.CREATED
+    assert not progress.pull_first(run)
+
+
 def test_the_other_policies_do_not_pull_what_is_there() -> None:
     assert not progress.pull_first(policy("if-not-present"))
     assert not progress.pull_first(policy("never"))
