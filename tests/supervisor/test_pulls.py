@@ -163,7 +163,7 @@ def test_the_pull_policy_says_which_image_runs(registry: Registry, worker: Comma
 def test_what_a_registry_does_to_a_pull_is_said_in_one_word_and_never_a_stale_image(
     registry: Registry, engine: AnyEngine, host: DockerHost, database_url: str
 ) -> None:
-    limits = {"pull_connect_timeout": 1.5, "pull_idle_timeout": 1.5, "pull_total_timeout": 3}
+    limits = {"pull_connect_timeout": 3, "pull_idle_timeout": 2, "pull_total_timeout": 4}
     DockerHost.objects.update(executor_config=limits)
     for name in ("busy", "mute"):
         engine.api.tag("busybox:latest", f"{registry.address}/{name}/image", "v1")
@@ -181,6 +181,7 @@ def test_what_a_registry_does_to_a_pull_is_said_in_one_word_and_never_a_stale_im
         "denied": "image_denied",
     }
     assert "pull_idle_timeout" in twin.failure_hint
+    assert "took longer than 4 s" in jobs["slow"].failure_message
     assert Attempt.objects.filter(outcome="infra").count() == 5
 
 

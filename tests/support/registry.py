@@ -23,6 +23,7 @@ from tests.support import busybox
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 _PATH = re.compile(r"/v2/(?P<name>.+)/(?P<what>manifests|blobs)/(?P<reference>[^/]+)")
 _TOKEN = "a-token"
+_DRIP_BYTES = 1000  # an engine tells of each hundredth of a layer: of 2,000 bytes
 _REFUSALS = {
     "denied": (403, "DENIED", "requested access to the resource is denied"),
     "busy": (429, "TOOMANYREQUESTS", "You have reached your pull rate limit"),
@@ -35,7 +36,7 @@ class Registry:
 
     Names that begin with `denied/`, `busy/` and `broken/` are refused. Of `mute/` not even the manifest
     comes, of `stuck/` no layer; the second layer of `held/` stops halfway until `let_go` is set, and that of
-    `slow/` comes a few bytes at a time, without end.
+    `slow/` comes a few bytes at a time, ten seconds long.
     """
 
     def __init__(self, *, login: tuple[str, str] | None = None, bearer: bool = False) -> None:
@@ -138,9 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "held":
             self.registry.let_go.wait()
         place = half
-        while kind == "slow" and place < len(blob) - 1 and not self.registry.closing.wait(0.1):
-            self.wfile.write(blob[place : place + 1])
-            place += 1
+        while kind == "slow" and place < len(blob) and not self.registry.closing.wait(0.1):
+            self.wfile.write(blob[place : place + _DRIP_BYTES])
+            place += _DRIP_BYTES
         self.wfile.write(blob[place:])
 
     def _refuse(self, status: int, code: str, message: str, challenge: str = "") -> None:

@@ -132,7 +132,11 @@ class _Login:
 
     def hint(self, host: str) -> str:
         """What to do about a registry that does not let us in."""
-        said = f"{self.source} {self.registry} was refused" if self.source else "No login is set for it"
+        said = (
+            f"{self.source} {self.registry} was refused"
+            if self.source
+            else f"No login is set for {self.registry}"
+        )
         return (
             f"{said}. Set one: manage.py manage_docker_host registry-login {host} {self.registry} "
             "--username USER --password-stdin"
