@@ -31,7 +31,7 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
     inlines = (VariableInline, NetworkInline)
     fieldsets = (
         (None, {"fields": ("name", "description")}),
-        ("Container", {"fields": ("docker_image", "command", "working_directory")}),
+        ("Container", {"fields": ("docker_image", "pull_policy", "command", "working_directory")}),
         ("Limits", {"fields": ("memory_limit", "cpu_limit", "timeout_seconds", "stop_grace_seconds")}),
         ("Retries", {"fields": ("max_attempts", "retry_on")}),
     )
