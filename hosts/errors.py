@@ -31,7 +31,16 @@ class LeaseLost(TallymanError):
 
 
 class EngineError(TallymanError):
-    """The engine did not do what it was asked."""
+    """The engine did not do what it was asked.
+
+    `failure_class` is one word for machines (see `jobs.outcome`), `hint` says what to try; both are empty
+    where there is nothing to say beyond "it did not work".
+    """
+
+    def __init__(self, message: str, *, failure_class: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.failure_class = failure_class
+        self.hint = hint
 
 
 class DockerConnectionError(EngineError):
@@ -52,14 +61,11 @@ class ContainerBusy(EngineError):
 class ContainerExecutionError(EngineError):
     """The engine refused for good, and proved that nothing was started.
 
-    `failure_class` is one word for machines (see `jobs.outcome`), `hint` says what to try, `exit_code`
-    is the engine's own code where it has one (127: command not found, 126: not executable).
+    `exit_code` is the engine's own code where it has one (127: command not found, 126: not executable).
     """
 
     def __init__(
         self, message: str, *, failure_class: str, hint: str = "", exit_code: int | None = None
     ) -> None:
-        super().__init__(message)
-        self.failure_class = failure_class
-        self.hint = hint
+        super().__init__(message, failure_class=failure_class, hint=hint)
         self.exit_code = exit_code

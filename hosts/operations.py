@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models.functions import Now
 
-from hosts import wakeups
-from hosts.errors import TallymanError
+from hosts import registries, wakeups
+from hosts.errors import ConfigurationError, TallymanError
+from hosts.executors.registry import executor_class
 from hosts.models import Availability, DockerHost, HostRequest, RequestVerb
 
 REQUEST_LASTS = timedelta(seconds=60)
+_REMOVED = "This host was removed; add it again first."
 
 
 class HostRefused(TallymanError):
@@ -42,7 +45,45 @@ def request_test(host_id: UUID, *, by: str) -> HostRequest:
     return request
 
 
+def set_registry_login(host_id: UUID, registry: str, *, username: str, password: str) -> None:
+    """Let the host's pulls from the registry use this login; it replaces one that was set before."""
+    login = {"username": username, "password": password}
+    if problem := next(registries.problems({registries.KEY: {registry: login}}), ""):
+        raise ConfigurationError(problem)
+    with transaction.atomic():
+        host = _locked(host_id)
+        if registries.KEY not in executor_class(host.executor_type).secret_settings:
+            raise HostRefused(f"Host {host.name} pulls no images, so it needs no login.")
+        _store_logins(host, {**host.secret_config.get(registries.KEY, {}), registry: login})
+
+
+def forget_registry_login(host_id: UUID, registry: str) -> None:
+    """Use no login of the host's own for the registry any more; HostRefused if none is set."""
+    with transaction.atomic():
+        host = _locked(host_id)
+        logins = dict(host.secret_config.get(registries.KEY, {}))
+        if registry not in logins:
+            known = ", ".join(sorted(logins)) or "none"
+            raise HostRefused(f"Host {host.name} has no login for {registry}. It has: {known}.")
+        del logins[registry]
+        _store_logins(host, logins)
+
+
+def _locked(host_id: UUID) -> DockerHost:
+    host = DockerHost.objects.select_for_update(no_key=True).filter(pk=host_id, archived_at=None).first()
+    if host is None:
+        raise HostRefused(_REMOVED)
+    return host
+
+
+def _store_logins(host: DockerHost, logins: dict[str, dict[str, str]]) -> None:
+    others = {key: value for key, value in host.secret_config.items() if key != registries.KEY}
+    config = {**others, registries.KEY: logins} if logins else others
+    DockerHost.objects.filter(pk=host.pk).update(secret_config=config, updated_at=Now())
+    wakeups.notify(host.pk)
+
+
 def _want(host_id: UUID, **wishes: object) -> None:
     if not DockerHost.objects.filter(pk=host_id, archived_at=None).update(**wishes, updated_at=Now()):
-        raise HostRefused("This host was removed; add it again first.")
+        raise HostRefused(_REMOVED)
     wakeups.notify(host_id)

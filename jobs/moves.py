@@ -45,8 +45,9 @@ def _literals(values: Sequence[str]) -> str:
 def _update(to: AttemptState, sets: str = "", *, comes_from: Sequence[str] | None = None) -> str:
     origins = _literals(COMES_FROM[to] if comes_from is None else comes_from)
     extra = f", {sets}" if sets else ""
+    # What a step was doing in the state before is no news any more.
     return (
-        f"UPDATE jobs_attempt AS a SET state = '{to}'{extra} FROM x "
+        f"UPDATE jobs_attempt AS a SET state = '{to}', phase = ''{extra} FROM x "
         f"WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND a.state IN ({origins})"
     )
 
@@ -77,6 +78,21 @@ def _move(
 def to_pulling(rows: Sequence[Row]) -> set[UUID]:
     """The image is being brought to the engine."""
     return _move(AttemptState.PULLING, rows, columns={}, update=_update(AttemptState.PULLING))
+
+
+_PHASE_COLUMNS = {
+    "attempt_id": _field(Attempt, "id"),
+    **fields_of(Attempt, "epoch", "phase"),
+}
+
+
+def note_phase(rows: Sequence[Row]) -> set[UUID]:
+    """What a long step before the start is doing; no state changes, and it is no event."""
+    update = (
+        "UPDATE jobs_attempt AS a SET phase = x.phase FROM x WHERE a.id = x.attempt_id "
+        f"AND a.epoch = x.epoch AND a.state IN ({_literals(NOT_STARTED)})"
+    )
+    return batches.guarded(_PHASE_COLUMNS, rows, update, [])
 
 
 _CONTAINER_COLUMNS = {

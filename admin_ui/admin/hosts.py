@@ -16,7 +16,7 @@ from admin_ui import presenters
 from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, TabularInline
 from admin_ui.admin.columns import NOTHING, badge
 from admin_ui.load import with_running_count
-from hosts import operations, wakeups
+from hosts import operations, registries, wakeups
 from hosts.models import DockerHost, HostLease, HostRequest, HostSample, Installation
 from hosts.operations import HostRefused
 from jobs import host_removal
@@ -70,7 +70,7 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     show_full_result_count = False
     inlines = (RequestInline,)
     actions = ("test_connection", "cordon", "drain", "activate", "remove")
-    readonly_fields = (
+    seen = (
         "state_badge",
         "state_since_at",
         "state_reason",
@@ -81,10 +81,12 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
         "engine_id",
         "archived_at",
     )
+    readonly_fields = (*seen, "registry_logins")
     fieldsets = (
         (None, {"fields": ("name", "executor_type", "connection_string", "executor_config")}),
+        ("Pulls", {"fields": ("registry_logins",)}),
         ("Wanted", {"fields": ("weight", "max_concurrent_jobs", "is_active", "availability")}),
-        ("Seen", {"fields": readonly_fields}),
+        ("Seen", {"fields": seen}),
     )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[DockerHost]:
@@ -113,6 +115,11 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     @admin.display(description="memory")
     def memory(self, host: DockerHost) -> str:
         return presenters.size(host.engine_memory_bytes) or NOTHING
+
+    @admin.display(description="registry logins (passwords are not shown)")
+    def registry_logins(self, host: DockerHost) -> str:
+        logins = registries.usernames(host.secret_config)
+        return ", ".join(f"{registry} as {username}" for registry, username in logins.items()) or NOTHING
 
     @admin.action(description="Test the connection", permissions=["change"])
     def test_connection(self, request: HttpRequest, hosts: models.QuerySet[DockerHost]) -> None:

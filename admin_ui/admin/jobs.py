@@ -147,7 +147,9 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[ContainerJob]:
         newest = Attempt.objects.filter(job=models.OuterRef("pk"), number=models.OuterRef("attempt_count"))
         host = Coalesce(models.Subquery(newest.values("host_name")[:1]), "docker_host__name")
-        return super().get_queryset(request).defer("secret_environment").annotate(host_now=host)
+        phase = models.Subquery(newest.values("phase")[:1])
+        jobs = super().get_queryset(request).defer("secret_environment")
+        return jobs.annotate(host_now=host, phase_now=phase)
 
     def get_fieldsets(self, request: HttpRequest, obj: ContainerJob | None = None) -> Any:
         return [(None, {"fields": self.fields_to_add})] if obj is None else self.fieldsets_to_view
@@ -165,7 +167,9 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
 
     @admin.display(description="status", ordering="status")
     def status_badge(self, job: ContainerJob) -> str:
-        return badge(job.status, job.get_status_display())
+        shown = badge(job.status, job.get_status_display())
+        phase = job.phase_now  # type: ignore[attr-defined]  # annotated
+        return format_html("{} {}", shown, phase) if phase else shown
 
     @admin.display(description="host")
     def host(self, job: ContainerJob) -> str:

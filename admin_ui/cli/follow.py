@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
+from admin_ui import presenters
 from admin_ui.cli import lookup
 from admin_ui.cli.exits import Exit, failure
 from admin_ui.cli.interrupts import Interrupts
@@ -25,6 +26,7 @@ LOOK_EVERY_SECONDS = 0.2
 # Long enough for a supervisor to be restarted, short enough to be told within ten seconds.
 NOBODY_FOR_SECONDS = 6.0
 _ASK_FOR_SUPERVISOR_EVERY_SECONDS = 1.0
+_SAY_PHASE_EVERY_SECONDS = 5.0
 _DATABASE_AWAY_FOR_SECONDS = 60.0
 
 
@@ -74,6 +76,8 @@ class Follower:
     clock: Callable[[], float] = time.monotonic
     _interrupts_seen: int = 0
     _reason: str = ""
+    _phase: str = ""
+    _phase_at: float = field(default=float("-inf"))
     _asked_at: float = field(default=float("-inf"))
     _supervised_at: float | None = None
     _answered_at: float | None = None
@@ -98,6 +102,7 @@ class Follower:
                 self.log.print_new()
             if job.status not in ENDED_STATUSES:
                 self._say_why_it_waits(job)
+                self._say_what_it_does(job)
                 self._require_supervisor(job)
         except (OperationalError, InterfaceError):
             if not self._database_may_come_back():
@@ -112,6 +117,16 @@ class Follower:
         if reason and reason != self._reason:
             self.out.remark(f"Waiting: {reason}")
         self._reason = reason
+
+    def _say_what_it_does(self, job: ContainerJob) -> None:
+        """How far its pull is: at once, then every few seconds."""
+        if job.status != JobStatus.STARTING or self.clock() - self._phase_at < _SAY_PHASE_EVERY_SECONDS:
+            return
+        current = Attempt.objects.filter(job_id=job.pk, number=job.attempt_count)
+        phase = current.values_list("phase", flat=True).first()
+        if phase and phase != self._phase:
+            self.out.remark(presenters.printable(phase))
+            self._phase, self._phase_at = phase, self.clock()
 
     def _require_supervisor(self, job: ContainerJob) -> None:
         now = self.clock()

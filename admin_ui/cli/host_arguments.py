@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from admin_ui.cli import command, hosts
+from admin_ui.cli import command, hosts, registry_logins
 from admin_ui.cli.command import Action, Parser
 from admin_ui.cli.exits import IN_HELP
 from hosts.executors.registry import EXECUTORS
@@ -28,6 +28,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     _add_list(subcommands)
     for name, action, text in _OF_ONE_HOST:
         _name(_add(subcommands, name, action, text))
+    _add_registry_login(subcommands)
     _add_declare_lost(subcommands)
 
 
@@ -71,6 +72,27 @@ def _add_add(subcommands: Any) -> None:
 def _add_list(subcommands: Any) -> None:
     parser = _add(subcommands, "list", hosts.list_hosts, "list the hosts, and what was last seen of them")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, on stdout")
+
+
+def _add_registry_login(subcommands: Any) -> None:
+    text = "let a host pull images that only a logged-in user may have"
+    login = _add(subcommands, "registry-login", registry_logins.login, text)
+    text = "forget a host's login at a registry"
+    logout = _add(subcommands, "registry-logout", registry_logins.logout, text)
+    for parser in (login, logout):
+        _name(parser)
+        parser.add_argument(
+            "registry",
+            metavar="REGISTRY",
+            type=registry_logins.registry,
+            help="what stands before the first slash of an image's name; docker.io for Docker Hub",
+        )
+    login.add_argument("--username", required=True, type=command.text, help="who to log in as")
+    login.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="read the password (or token) from stdin; without it, it is asked for at the terminal",
+    )
 
 
 def _add_declare_lost(subcommands: Any) -> None:

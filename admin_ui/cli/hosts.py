@@ -14,7 +14,7 @@ from admin_ui.cli.command import Options, who
 from admin_ui.cli.exits import Exit, failure
 from admin_ui.cli.output import Output
 from admin_ui.load import with_running_count
-from hosts import installation, operations, wakeups
+from hosts import installation, operations, registries, wakeups
 from hosts.errors import EngineError
 from hosts.executors.contract import EngineFacts, HostView
 from hosts.executors.registry import executor_class, executor_for
@@ -96,6 +96,7 @@ def _record(host: DockerHost) -> dict[str, Any]:
         "engine_cpus": host.engine_cpus,
         "engine_memory_bytes": host.engine_memory_bytes,
         "seen_at": host.seen_at,
+        "registries": registries.usernames(host.secret_config),
     }
 
 

@@ -20,7 +20,7 @@ from jobs.models import Attempt, ContainerJob
 from jobs.states import JobStatus
 
 _ATTEMPT_HEADER = ("ATTEMPT", "HOST", "HOW", "EXIT", "STARTED", "ENDED", "TOOK", "NOTE")
-_LIST_HEADER = ("ID", "STATUS", "EXIT", "TEMPLATE", "HOST", "CREATED", "TOOK", "NAME")
+_LIST_HEADER = ("ID", "STATUS", "EXIT", "TEMPLATE", "HOST", "CREATED", "TOOK", "NAME", "PHASE")
 
 
 def list_jobs(options: Options, out: Output) -> Exit:
@@ -52,6 +52,7 @@ def _row(record: records.Record) -> tuple[str, ...]:
         presenters.moment(record["created_at"]),
         presenters.duration(record["duration_seconds"]),
         record["name"],
+        record["phase"] or "",
     )
 
 
@@ -151,6 +152,7 @@ def _outcome(record: records.Record) -> list[tuple[str, str]]:
         ("Failure", f"{failed['message']} ({failed['class']})" if record["failure"] else ""),
         ("Hint", failed["hint"]),
         ("Waiting", record["pending_reason"] or ""),
+        ("Phase", record["phase"] or ""),
     ]
 
 

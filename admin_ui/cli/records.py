@@ -111,6 +111,7 @@ def _record(job: ContainerJob, attempt: Attempt | None, usage: dict[UUID, Record
         "host": _host_name(job, attempt),
         "attempt": job.attempt_count,
         "pending_reason": job.pending_reason or None,
+        "phase": (attempt and attempt.phase) or None,
         "failure": _failure(job),
         "created_at": job.created_at,
         "started_at": job.started_at,

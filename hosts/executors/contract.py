@@ -204,6 +204,8 @@ class ContainerExecutor(ABC):
 
     kind: ClassVar[str]
     label: ClassVar[str]
+    # Settings that hold passwords: they are kept in the host's encrypted column, and nowhere else.
+    secret_settings: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, host: HostView) -> None:
         self.host = host
@@ -280,8 +282,10 @@ class ContainerExecutor(ABC):
     def pull(self, image: str, *, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
         """Bring the image to the engine. Raises ContainerExecutionError, DockerConnectionError.
 
-        `progress` gets short texts; when `cancelled()` turns true the pull is given up
-        (DockerConnectionError). An executor whose `create` never raises ImageMissing needs none.
+        `progress` gets short texts ("3 of 7 layers"), as often as there is news; when `cancelled()` turns
+        true the pull is given up (DockerConnectionError). What is tried again later carries a
+        `failure_class` if the image or its registry is to blame, and none if the engine is. An executor
+        whose `create` never raises ImageMissing needs none.
         """
         return
 

@@ -147,8 +147,18 @@ class DockerHost(models.Model):
         if problems:
             raise ValidationError({"executor_config": problems})
 
+    def _misplaced_secrets(self, secret: frozenset[str]) -> list[str]:
+        return [
+            f"{key} holds passwords, which everybody could read here. Take it out, and set each login with "
+            f"manage.py manage_docker_host registry-login {self.name or 'NAME'} REGISTRY --username USER "
+            "--password-stdin."
+            for key in sorted(secret & set(self.executor_config))
+        ]
+
     def _executor_problems(self, config: dict[str, Any]) -> list[str]:
         try:
-            return executor_class(self.executor_type).validate_config(self.base_url, config)
+            executor = executor_class(self.executor_type)
+            misplaced = self._misplaced_secrets(executor.secret_settings)
+            return misplaced or executor.validate_config(self.base_url, config)
         except ConfigurationError as exc:
             return [str(exc)]

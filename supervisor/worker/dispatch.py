@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from hosts.errors import ConfigurationError, ContainerExecutionError
+from hosts.errors import ConfigurationError, ContainerExecutionError, DockerConnectionError
 from hosts.executors.contract import JobView, Observation
 from hosts.identity import boot_clock
 from jobs import spec
@@ -15,7 +15,9 @@ from jobs.states import AttemptState
 from supervisor.worker import archive, progress, steps
 from supervisor.worker.engine import Engine
 from supervisor.worker.logbook import Logbook
+from supervisor.worker.pulls import Pulls
 from supervisor.worker.run import GIVE_UP_AFTER, Need, Run, next_step
+from supervisor.worker.steps import StepDone
 
 if TYPE_CHECKING:
     from supervisor.worker.host import WorkerSettings
@@ -36,7 +38,8 @@ class Dispatcher:
         settings: WorkerSettings,
     ) -> None:
         self._runs, self._engine, self._keeper, self._logbook = runs, engine, keeper, logbook
-        self._installation, self._crumb = settings.installation, settings.crumbs.main
+        self._crumb = settings.crumbs.main
+        self.pulls = Pulls(runs, engine, installation=settings.installation)
         self.stopping = False
 
     def dispatch(self, now: float) -> None:
@@ -44,10 +47,18 @@ class Dispatcher:
         if self.stopping or not self._keeper.may_touch:
             self._keeper.probe(now)
             return
+        self.pulls.release(now)
         for run in list(self._runs.values()):
             with self._crumb(run.attempt_id):
                 self._advance(run, now)
+        self.pulls.begin()
         self._keeper.probe(now)
+
+    def pulled(self, done: StepDone, now: float) -> None:
+        """A pull is over, for all who waited for it."""
+        if isinstance(done.error, DockerConnectionError) and not done.error.failure_class:
+            self._keeper.doubt()
+        self.pulls.take(done, now)
 
     def _advance(self, run: Run, now: float) -> None:
         self._logbook.advance(run, now)
@@ -75,11 +86,13 @@ class Dispatcher:
             run.busy = False
             progress.reject(run, exc)
             return
+        if progress.pull_first(run):
+            run.busy = False
+            return
         self._send(run, Need.ENSURE, steps.ensure, run.view)
 
     def _pull(self, run: Run) -> None:
-        image = run.spec["docker_image"]
-        self._send(run, Need.PULL, steps.pull, image, _ignore, lambda: run.cancel_wanted)
+        """Nothing of its own is sent: it waits for its image, perhaps with others (`Pulls.begin`)."""
 
     def _start(self, run: Run) -> None:
         run.start_sent = True
@@ -135,10 +148,6 @@ _SEND: dict[Need, Callable[[Dispatcher, Run], None]] = {
 
 def _look(run: Run) -> Callable[..., Any]:
     return steps.glance if run.is_poison else steps.observe
-
-
-def _ignore(_text: str) -> None:
-    """Progress of a pull; the state `pulling` tells the rest."""
 
 
 def _thaw(run: Run) -> JobView:

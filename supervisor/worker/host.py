@@ -175,6 +175,7 @@ class HostWorker:
         self.lease, self.is_displaced, self.over = None, True, "another worker holds the host"
         self.runs.clear()
         if self._engine:
+            self._dispatcher.pulls.give_up()
             self._engine.stop(0.5)
             self._engine = None
 
@@ -203,6 +204,8 @@ class HostWorker:
             self._keeper.take(done, now)
         elif done.step == "LOG":
             self._logbook.opened(run, done, now)
+        elif done.step == "PULL":
+            self._dispatcher.pulled(done, now)
         elif run is not None:  # what could not be removed for no run is found by the next reconciliation
             if isinstance(done.error, DockerConnectionError):
                 self._keeper.doubt()
@@ -234,6 +237,7 @@ class HostWorker:
         held, stale = ledger.write_moves(self.runs.values(), self.settings.who, self._crumb)
         for run in held:
             self._moved(run, now)
+        ledger.write_phases(self._dispatcher.pulls.news(now), self.runs)
         try:
             ledger.store_logs(self.runs.values(), self._crumb)
         finally:
@@ -274,6 +278,7 @@ class HostWorker:
         if run.need is not Need.SIGNAL or move.kind != "describe":
             run.need = move.then
         if move.kind != "describe":
+            run.phase = ""  # the row says so too
             words = {"job": str(run.job_id), "attempt": run.number, "container": run.container_id[:12]}
             self._log.info(f"attempt {run.state}", **words)
         if move.kind == "to_running":
@@ -381,6 +386,7 @@ class HostWorker:
             return
         engine = self._engine
         self._dispatcher.stopping = True
+        self._dispatcher.pulls.give_up()
         try:
             self._finish_steps(until_clock)
         finally:
@@ -394,7 +400,7 @@ class HostWorker:
 
     def _finish_steps(self, until_clock: float) -> None:
         while (
-            any(run.busy and run.need is not Need.PULL for run in self.runs.values())
+            any(run.busy and not run.waits_for_pull for run in self.runs.values())
             and boot_clock() < until_clock
         ):
             self._wake.wait(0.05)
@@ -407,6 +413,7 @@ class HostWorker:
         if self._poked or (self._claim_due and self._may_claim() and not self._crowded):
             return 0.0
         clocks = [self._poll_clock, self._renew_clock, self._keeper.next_clock]
+        clocks.append(self._dispatcher.pulls.next_clock)
         if self._crowded:
             clocks.append(now + _ASK_FOR_ROOM_SECONDS)
         for run in self.runs.values():

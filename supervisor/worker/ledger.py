@@ -7,7 +7,7 @@ looked up, and only a row that is not ours any more makes the worker let the run
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -104,6 +104,18 @@ def _write_move(kind: str, who: str, runs: Sequence[Run]) -> set[UUID]:
 def state_after(kind: str) -> AttemptState | None:
     """The state a move leads to; None if it changes none."""
     return _KINDS[kind]
+
+
+def write_phases(news: Mapping[UUID, str], runs: Mapping[UUID, Run]) -> None:
+    """Write what runs are doing. A row that is not ours any more is found out by its next move."""
+    moves.note_phase(
+        [
+            {"attempt_id": attempt_id, "epoch": runs[attempt_id].epoch, "phase": phase}
+            for attempt_id, phase in news.items()
+        ]
+    )
+    for attempt_id, phase in news.items():
+        runs[attempt_id].phase = phase
 
 
 def _written_before(runs: Sequence[Run], kind: str) -> set[UUID]:

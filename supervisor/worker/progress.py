@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from hosts.errors import ContainerExecutionError, ImageMissing
+from hosts.errors import ContainerExecutionError, EngineError, ImageMissing
 from hosts.executors.contract import LABEL_PREFIX, Observation
 from jobs import outcome
 from jobs.adoption import Found, classify
+from jobs.models.template import PullPolicy
 from jobs.outcome import Exit, Verdict
 from jobs.states import NOT_STARTED, AttemptState, Outcome, StopReason
 from supervisor.worker.run import (
@@ -30,6 +31,7 @@ _FIRST_LOOK_SECONDS = 0.15
 _LOST_AFTER = 2
 _ABSENT_WAIT_SECONDS = 2.0
 _MOST_PULLS = 3
+_PRUNED = "Look for something on the host that removes images, and write docker_image as the registry does."
 
 
 def apply(run: Run, done: StepDone, *, installation: UUID, now: float) -> None:
@@ -69,7 +71,7 @@ def _failed(run: Run, done: StepDone, now: float) -> None:
     elif isinstance(error, ContainerExecutionError) and done.step in {"ENSURE", "PULL", "START"}:
         reject(run, error)
     else:
-        run.note_trouble(str(error), now)
+        run.note_trouble(str(error), now, **_kind_of(error))
         if done.step == "START":
             run.need = Need.OBSERVE
         elif done.step == "PULL":
@@ -77,12 +79,35 @@ def _failed(run: Run, done: StepDone, now: float) -> None:
             run.trouble = GIVE_UP_AFTER
 
 
+def _kind_of(error: Exception | None) -> dict[str, str]:
+    if not isinstance(error, EngineError):
+        return {}
+    return {"failure_class": error.failure_class, "hint": error.hint}
+
+
 def _image_missing(run: Run, error: ImageMissing, now: float) -> None:
-    if run.pulls >= _MOST_PULLS:
+    if run.spec["pull_policy"] == PullPolicy.NEVER:
+        reject(run, _never_pulled(run))
+    elif run.pulls >= _MOST_PULLS:
         # The engine pulls it and has it not: a reference it reads in two ways, or somebody who prunes.
-        run.note_trouble(f"The image was pulled {run.pulls} times, and still: {error}", now)
+        message = f"The image was pulled {run.pulls} times, and still: {error}"
+        run.note_trouble(message, now, failure_class="image_pull", hint=_PRUNED)
         run.trouble = GIVE_UP_AFTER
-        return
+    else:
+        _pull(run)
+
+
+def pull_first(run: Run) -> bool:
+    """Ask for the pull that comes before each launch, where the template wants one; False: go on."""
+    # Once it was created, the attempt had its pull; its container may even run, and is to be looked after.
+    is_new = run.state in {AttemptState.CLAIMED, AttemptState.PULLING} and not run.pulls
+    if not is_new or run.spec["pull_policy"] != PullPolicy.ALWAYS:
+        return False
+    _pull(run)
+    return True
+
+
+def _pull(run: Run) -> None:
     run.pulls += 1
     run.prepare("to_pulling", Need.PULL, f"image {run.spec['docker_image']}")
     if run.state is not AttemptState.CLAIMED:  # it was pulled, and removed again: nothing new to write
@@ -270,6 +295,14 @@ def _columns(run: Run, seen: Observation) -> dict[str, Any]:
 
 def _running_columns(run: Run) -> dict[str, Any]:
     return {"container_id": run.container_id, "timeout_seconds": run.spec["timeout_seconds"]}
+
+
+def _never_pulled(run: Run) -> ContainerExecutionError:
+    return ContainerExecutionError(
+        f"The image {run.spec['docker_image']} is not on the engine, and its pull policy is never.",
+        failure_class="image_missing",
+        hint="Bring the image to the host, or set pull_policy of the template to if-not-present.",
+    )
 
 
 def _name_conflict(seen: Observation) -> ContainerExecutionError:

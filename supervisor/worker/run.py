@@ -23,6 +23,7 @@ from supervisor.worker.log_pump import PieceRead
 
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 GIVE_UP_AFTER = 5
+_NOTHING_STARTED = "Nothing was started; the job is tried again by itself a few times."
 OBSERVE_EVERY_SECONDS = 15.0
 
 
@@ -88,11 +89,14 @@ class Run:
     resume_clock: float = 0.0
     trouble: int = 0
     last_trouble: str = ""
+    trouble_class: str = ""
+    trouble_hint: str = ""
     absent: int = 0
     start_sent: bool = False
     withdrawing: bool = False
     start_deadline_clock: float | None = None
     pulls: int = 0
+    phase: str = ""  # as it stands in the row
     move: Move | None = None
     view: JobView | None = None
     cancel_wanted: bool = False
@@ -138,6 +142,7 @@ class Run:
             container_id=attempt.container_id,
             discarding_id=attempt.discarding_id,
             stop_reason=attempt.stop_reason,
+            phase=attempt.phase,
             stopping_at=attempt.stopping_at,
             need=_first_need(attempt),
             seen=_stored_exit(attempt),
@@ -155,6 +160,11 @@ class Run:
     def is_poison(self) -> bool:
         """Whether it killed so many workers that nothing its engine says of it is looked at any more."""
         return self.worker_kills >= POISON_AFTER
+
+    @property
+    def waits_for_pull(self) -> bool:
+        """Whether its image is on its way, and nothing else is in flight for it."""
+        return self.busy and self.need is Need.PULL
 
     @property
     def ref(self) -> str:
@@ -179,11 +189,11 @@ class Run:
             "epoch": self.epoch,
         }
 
-    def note_trouble(self, message: str, now: float) -> None:
+    def note_trouble(self, message: str, now: float, *, failure_class: str = "", hint: str = "") -> None:
         """Try the same again later; the wait grows with each time in a row."""
         wait = _BACKOFF_SECONDS[min(self.trouble, len(_BACKOFF_SECONDS) - 1)]
         self.trouble += 1
-        self.last_trouble = message
+        self.last_trouble, self.trouble_class, self.trouble_hint = message, failure_class, hint
         self.resume_clock = now + wait
 
     def note_answer(self) -> None:
@@ -224,12 +234,13 @@ def next_step(run: Run, now: float) -> Need | None:
         return Need.OBSERVE if now >= run.look_clock else None
     if run.need in {Need.COLLECT, Need.END, Need.GONE}:
         return None
-    if run.need in {Need.ENSURE, Need.PULL, Need.START} and _must_withdraw(run, now):
+    if run.need in {Need.ENSURE, Need.PULL, Need.START} and must_withdraw(run, now):
         return Need.WITHDRAW
     return run.need
 
 
-def _must_withdraw(run: Run, now: float) -> bool:
+def must_withdraw(run: Run, now: float) -> bool:
+    """Whether an attempt of which nothing was started is to end without one."""
     # After a start was sent, or on the way to it, only the engine knows: observe, then stop.
     if run.state not in NOT_STARTED or run.start_sent:
         return False
@@ -255,7 +266,7 @@ def outcome_of_withdrawal(run: Run, now: float) -> Verdict:
         return start_deadline_passed(run.spec["start_deadline_seconds"])
     return Verdict(
         outcome=Outcome.INFRA,
-        failure_class="engine_trouble",
+        failure_class=run.trouble_class or "engine_trouble",
         message=f"The engine could not start it: {run.last_trouble}",
-        hint="Nothing was started. Look at the host; the job is tried again by itself a few times.",
+        hint=f"{run.trouble_hint or 'Look at the host.'} {_NOTHING_STARTED}",
     )

@@ -48,7 +48,9 @@ def ensure(hands: Hands, view: JobView) -> Observation:
 
 
 def pull(hands: Hands, image: str, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
-    """Bring the image to the engine."""
+    """Bring the image to the engine, unless nobody wants it any more."""
+    if cancelled():
+        return
     hands.guard()
     hands.executor.pull(image, progress=progress, cancelled=cancelled)
 

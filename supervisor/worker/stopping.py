@@ -71,6 +71,8 @@ def clocks_of(run: Run) -> list[float]:
     """When the run next wants something that no message will tell, on the boot clock."""
     reading = run.need is Need.COLLECT or run.state in {AttemptState.RUNNING, AttemptState.STOPPING}
     clocks = [run.log_clock] if run.log_clock and reading and run.need is not Need.OBSERVE else []
+    if run.start_deadline_clock is not None and run.state in NOT_STARTED and not run.withdrawing:
+        clocks.append(run.start_deadline_clock)
     if run.busy:
         return clocks
     if run.deadline_clock is not None and run.state is AttemptState.RUNNING and not run.stop_reason:
@@ -80,6 +82,4 @@ def clocks_of(run: Run) -> list[float]:
         clocks += [run.kill_clock] if run.kill_clock is not None else []
     elif run.need not in {Need.COLLECT, Need.GONE}:
         clocks.append(run.resume_clock)
-    if run.start_deadline_clock is not None and run.state in NOT_STARTED and not run.withdrawing:
-        clocks.append(run.start_deadline_clock)
     return clocks

@@ -68,6 +68,18 @@ def test_a_host_that_cannot_work_is_refused_in_the_form(admin_client, fields, wo
     assert not DockerHost.objects.exists()
 
 
+def test_the_logins_of_a_host_are_shown_without_their_passwords_and_survive_an_edit(admin_client):
+    login = {"username": "ann", "password": "very-secret"}
+    host = make_host("a", secret_config={"registries": {"r.example": login}})
+    page = admin_client.get(url(DockerHost, "change", host.pk)).content.decode()
+    assert "r.example as ann" in page
+    assert "very-secret" not in page
+    form = host_form(name="a", connection_string="unix:///run/y.sock")
+    assert admin_client.post(url(DockerHost, "change", host.pk), form).status_code == 302
+    host.refresh_from_db()
+    assert host.secret_config == {"registries": {"r.example": login}}
+
+
 def test_actions_write_what_is_wanted(admin_client):
     a, b = make_host("a"), make_host("b")
     assert act(admin_client, "cordon", a, b) == "a, b: cordoned."

@@ -37,6 +37,13 @@ def log_of(job: ContainerJob) -> str:
     return reverse("admin:jobs_containerjob_log", args=[job.pk])
 
 
+def test_how_far_a_pull_is_stands_beside_the_status(admin_client):
+    words = "Pulling busybox:1: 3 of 7 layers"
+    job = make_attempt(AttemptState.PULLING, phase=words).job
+    assert words in admin_client.get(reverse(LIST)).content.decode()
+    assert words in admin_client.get(url(ContainerJob, "change", job.pk)).content.decode()
+
+
 # --- submitting ---
 
 

@@ -102,6 +102,7 @@ def template_form(**fields):
     return {
         "name": "new",
         "docker_image": "busybox",
+        "pull_policy": "always",
         "timeout_seconds": "60",
         "stop_grace_seconds": "10",
         "max_attempts": "1",
@@ -130,6 +131,7 @@ def test_a_template_is_added_with_its_variables_and_networks(admin_client):
     )
     assert admin_client.post(url(ContainerTemplate, "add"), form).status_code == 302
     template = ContainerTemplate.objects.get()
+    assert template.pull_policy == "always"
     assert template.environment_variables.get().value == "1"
     assert template.network_assignments.get().aliases == ["db"]
 

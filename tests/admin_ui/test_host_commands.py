@@ -170,6 +170,50 @@ def test_remove_deletes_archives_or_refuses():
     }
 
 
+# --- registry-login, registry-logout ---
+
+
+def give(monkeypatch, password: str):
+    monkeypatch.setattr("sys.stdin", io.StringIO(password))
+
+
+def test_a_registry_login_is_set_from_stdin_and_only_its_user_is_shown(monkeypatch):
+    host = make_host("a")
+    give(monkeypatch, "very-secret\n")
+    arguments = ("registry-login", "a", "https://R.example:5000/v2/", "--username", "ann")
+    result = hosts(*arguments, "--password-stdin")
+    assert (result.code, "very-secret" in result.text + result.stderr) == (0, False)
+    host.refresh_from_db()
+    assert host.secret_config == {
+        "registries": {"r.example:5000": {"username": "ann", "password": "very-secret"}}
+    }
+    (record,) = hosts("list", "--json").json
+    assert record["registries"] == {"r.example:5000": "ann"}
+    assert "very-secret" not in hosts("list", "--json").text
+    assert hosts("registry-logout", "a", "r.example:5000").code == 0
+    again = hosts("registry-logout", "a", "r.example:5000")
+    assert (again.code, "It has: none" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("a", "r.example", "--username", "u", "--password-stdin"), 2, "password is empty"),
+        (("a", "r.example", "--username", "u"), 2, "Give --password-stdin"),
+        (("a", "library", "--username", "u", "--password-stdin"), 2, "is no registry"),
+        (("a", "r.example", "--password-stdin"), 2, "--username"),
+        (("b", "r.example", "--username", "u", "--password-stdin"), 4, "no host 'b'"),
+    ],
+)
+def test_a_registry_login_that_lacks_something_changes_nothing(monkeypatch, arguments, code, words):
+    host = make_host("a")
+    give(monkeypatch, "\n")
+    result = hosts("registry-login", *arguments)
+    assert (result.code, words in result.stderr) == (code, True)
+    host.refresh_from_db()
+    assert host.secret_config == {}
+
+
 # --- declare-lost ---
 
 

@@ -119,6 +119,19 @@ def test_the_reason_for_waiting_is_said_once_each(meanwhile):
     assert stderr == "Waiting: no room\nWaiting: no host\n"
 
 
+def test_how_far_a_pull_is_is_said_while_it_is_waited_for(meanwhile, monkeypatch):
+    def begin_to_pull() -> None:
+        make_attempt(AttemptState.PULLING, job=ContainerJob.objects.get())
+
+    def does(phase: str):
+        return lambda: Attempt.objects.update(phase=phase)
+
+    monkeypatch.setattr(follow, "_SAY_PHASE_EVERY_SECONDS", 0.0)
+    pull = "Pulling busybox:1: 1 of 2 layers"
+    meanwhile.do(begin_to_pull, does(pull), does(pull), does(""), finish())
+    assert jobs("run", "hello").stderr == f"{pull}\n"
+
+
 @pytest.mark.parametrize("arguments", [("run", "hello"), ("create", "hello", "--wait", "--json")])
 def test_without_a_supervisor_waiting_ends_soon(meanwhile, monkeypatch, supervised, arguments):
     supervised.delete()

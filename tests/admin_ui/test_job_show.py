@@ -123,6 +123,16 @@ def test_a_running_job_shows_what_it_used_so_far():
     assert (record["peak_memory_bytes"], record["cpu_seconds"]) == (10, 2.0)
 
 
+def test_how_far_a_pull_is_is_shown_in_list_show_and_json():
+    words = "Pulling busybox:1: 3 of 7 layers, 45 MB of 120 MB"
+    job_id = str(make_attempt(AttemptState.PULLING, phase=words).job_id)
+    make_job()
+    assert jobs("show", job_id, "--json").json["phase"] == words
+    assert f"Phase     {words}" in jobs("show", job_id).text
+    assert words in jobs("list").text
+    assert [row["phase"] for row in jobs("list", "--json").json] == [None, words]
+
+
 def test_show_never_prints_values_of_variables():
     template = make_template("t", command="echo hi")
     EnvironmentVariable.objects.create(template=template, key="PLAIN", value="plain-value")

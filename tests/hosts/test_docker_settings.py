@@ -16,6 +16,7 @@ def test_settings_that_work_have_no_problems(tmp_path):
     config = {key: str(tmp_path / name) for key, name in tls.items()}
 
     assert DockerExecutor.validate_config("unix:///var/run/docker.sock", {"timeout": 30}) == []
+    assert DockerExecutor.validate_config("unix:///a", {"pull_total_timeout": 60, "registries": {}}) == []
     assert DockerExecutor.validate_config("tcp://host:2375", {"base_url": "tcp://host:2375"}) == []
     assert DockerExecutor.validate_config("tcp://[::1]:2376", {"tls_verify": True, **config}) == []
     assert DockerExecutor.validate_config("https://host:443/engine", {}) == []
@@ -37,6 +38,13 @@ def test_settings_that_work_have_no_problems(tmp_path):
         ("unix:///a", {"base_url": "unix:///b"}, "differ"),
         ("unix:///a", {"timeout": 0}, "above 0"),
         ("unix:///a", {"timeout": "30"}, "number of seconds"),
+        ("unix:///a", {"timeout": float("nan")}, "above 0"),
+        ("unix:///a", {"pull_idle_timeout": -1}, "pull_idle_timeout must be a number of seconds above 0"),
+        ("unix:///a", {"pull_total_timeout": 1e9}, "604800 at most"),
+        ("unix:///a", {"pull_idle_timeout": 90, "pull_total_timeout": 60}, "must not be above pull_total"),
+        ("unix:///a", {"registries": []}, "must be an object"),
+        ("unix:///a", {"registries": {"r.example": {"username": "u"}}}, "a username and a password"),
+        ("unix:///a", {"registries": {"r.example": {"username": "", "password": "p"}}}, "not empty"),
         ("unix:///a", {"tls_verify": "yes"}, "true or false"),
         ("unix:///a", {"tls_verify": True}, "no meaning with unix://"),
         ("tcp://host:1", {"tls_ca_cert": 5}, "must be text"),

@@ -201,3 +201,19 @@ def test_texts_arrive_as_they_are(text):
     MOVES[AttemptState.CREATED](attempt, message=text, executor_metadata={text: [text]})
     assert JobEvent.objects.get().message == text
     assert ContainerJob.objects.get().executor_metadata == {text: [text]}
+
+
+def test_a_phase_is_written_before_the_start_only_and_by_its_owner_only():
+    for state in AttemptState:
+        attempt = attempt_in(state, job=make_job())
+        assert (attempt.id in moves.note_phase([row(attempt, phase="busy")])) is (state in NOT_STARTED)
+        attempt.epoch += 1
+        assert not moves.note_phase([row(attempt, phase="of somebody else")])
+    assert set(Attempt.objects.values_list("phase", flat=True)) == {"busy", ""}
+
+
+@pytest.mark.parametrize("to", MOVES)
+def test_every_move_takes_the_phase_of_the_state_before_back(to):
+    attempt = make_attempt(phase="Pulling busybox:1")
+    MOVES[to](attempt)
+    assert Attempt.objects.get().phase == ""

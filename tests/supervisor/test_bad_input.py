@@ -105,7 +105,7 @@ def test_an_unreachable_registry_is_tried_again_later_and_blocks_nobody(
     good = operations.submit(template, command="echo good")
     assert work("--once", database_url=database_url)[0] == 0
     assert verdict(good)[0] == "completed"
-    assert verdict(waiting) == ("pending", None, "engine_trouble")
+    assert verdict(waiting) == ("pending", None, "registry_unreachable")
     assert waiting.not_before_at is not None
     assert "connection refused" in waiting.failure_message
     assert (waiting.infra_failure_count, Attempt.objects.get(job=waiting).outcome) == (1, "infra")
@@ -118,7 +118,7 @@ def test_a_registry_that_is_never_there_fails_the_job_in_the_end(
     job = operations.submit(template, image=f"{nobody}/some/image:1")
     ContainerJob.objects.update(infra_failure_count=3)
     assert work("--once", database_url=database_url)[0] == 0
-    assert verdict(job) == ("failed", None, "engine_trouble")
+    assert verdict(job) == ("failed", None, "registry_unreachable")
     assert "connection refused" in job.failure_message
 
 

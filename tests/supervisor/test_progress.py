@@ -65,7 +65,16 @@ def test_an_image_that_is_never_there_after_its_pull_is_given_up() -> None:
     assert pulls == 3
     answer(run, "WITHDRAW")
     assert run.verdict is not None
-    assert run.verdict.outcome is Outcome.INFRA
+    assert (run.verdict.outcome, run.verdict.failure_class) == (Outcome.INFRA, "image_pull")
+
+
+def test_an_image_that_is_never_to_be_pulled_and_is_missing_rejects_the_attempt() -> None:
+    run = make_run()
+    run.spec = {**run.spec, "pull_policy": "never"}
+    fail(run, "ENSURE", MISSING)
+    assert run.verdict is not None
+    assert (run.verdict.outcome, run.verdict.failure_class) == (Outcome.REJECTED, "image_missing")
+    assert "busybox:latest is not on the engine" in run.verdict.message
 
 
 def test_a_pull_that_fails_for_now_gives_the_slot_back_at_once() -> None:

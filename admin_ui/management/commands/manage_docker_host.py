@@ -1,4 +1,4 @@
-"""Hosts, by hand: add, list, test, cordon, drain, remove. See `admin_ui.cli.host_arguments`."""
+"""Hosts, by hand: add, list, test, cordon, drain, remove and more. See `admin_ui.cli.host_arguments`."""
 
 from __future__ import annotations
 

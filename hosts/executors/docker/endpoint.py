@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from hosts import registries
 from hosts.errors import ConfigurationError
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -16,7 +17,14 @@ LONGEST_SOCKET_PATH = 107  # bytes: sun_path of unix(7), less its final NUL
 _TEXT_KEYS = ("base_url", "tls_ca_cert", "tls_client_cert", "tls_client_key", "log_max_size")
 _FLAG_KEYS = ("tls_verify", "init")
 _FILE_KEYS = ("tls_ca_cert", "tls_client_cert", "tls_client_key")
-_KNOWN_KEYS = {*_TEXT_KEYS, *_FLAG_KEYS, "timeout"}
+SECONDS = {
+    "timeout": DEFAULT_TIMEOUT_SECONDS,
+    "pull_connect_timeout": 60.0,
+    "pull_idle_timeout": 180.0,
+    "pull_total_timeout": 3600.0,
+}
+LONGEST_SECONDS = 604_800
+_KNOWN_KEYS = {*_TEXT_KEYS, *_FLAG_KEYS, *SECONDS, registries.KEY}
 _NETWORK_SCHEMES = ("tcp", "http", "https")
 
 
@@ -62,7 +70,7 @@ def endpoint_from(name: str, base_url: str, config: Mapping[str, Any]) -> Endpoi
     for problem in _fatal_problems(base_url, config):
         raise ConfigurationError(f"Host {name!r}: {problem}")
     url = urlsplit(base_url)
-    timeout = float(config.get("timeout", DEFAULT_TIMEOUT_SECONDS))
+    timeout = seconds(config, "timeout")
     if url.scheme == "unix":
         return Endpoint(name=name, socket_path=_socket_path(url), timeout=timeout)
     return Endpoint(
@@ -78,6 +86,11 @@ def endpoint_from(name: str, base_url: str, config: Mapping[str, Any]) -> Endpoi
 def problems(base_url: str, config: Mapping[str, Any]) -> list[str]:
     """A sentence for each thing that is wrong, most basic first; empty when nothing is."""
     return [*_fatal_problems(base_url, config), *_unknown_keys(config)]
+
+
+def seconds(config: Mapping[str, Any], key: str) -> float:
+    """A timeout of a host, or the usual one."""
+    return float(config.get(key, SECONDS[key]))
 
 
 def _fatal_problems(base_url: str, config: Mapping[str, Any]) -> list[str]:
@@ -98,9 +111,20 @@ def _type_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for key in _FLAG_KEYS:
         if not isinstance(config.get(key, False), bool):
             yield f"{key} must be true or false."
-    timeout = config.get("timeout", DEFAULT_TIMEOUT_SECONDS)
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
-        yield "timeout must be a number of seconds above 0."
+    yield from _seconds_problems(config)
+    yield from registries.problems(config)
+
+
+def _seconds_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for key, usual in SECONDS.items():
+        value = config.get(key, usual)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_SECONDS:
+            yield f"{key} must be a number of seconds above 0, {LONGEST_SECONDS} at most."
+            return
+    longest = seconds(config, "pull_total_timeout")
+    for key in ("pull_connect_timeout", "pull_idle_timeout"):
+        if key in config and seconds(config, key) > longest:
+            yield f"{key} must not be above pull_total_timeout, which is {longest:g} s."
 
 
 def _address_problems(base_url: str, url: SplitResult, config: Mapping[str, Any]) -> Iterator[str]:

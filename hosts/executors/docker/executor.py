@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from hosts import registries
 from hosts.errors import ContainerBusy, DockerConnectionError, EngineError
 from hosts.executors.contract import (
     LABEL_PREFIX,
@@ -31,10 +32,16 @@ class DockerExecutor(ContainerExecutor):
 
     Settings beside the specification's: `log_max_size` (2g; must be above the largest log that is kept) and
     `init` (true: a tiny first process buries orphans and passes signals on).
+
+    Pulls: `pull_connect_timeout` (60 s until the engine, and through it the registry, has answered),
+    `pull_idle_timeout` (180 s without any news of it) and `pull_total_timeout` (3600 s for all of it). What
+    is given up is tried again as the job's infra_retries say. `registries` holds the logins that
+    `manage_docker_host registry-login` sets; it is a secret setting.
     """
 
     kind: ClassVar[str] = "docker"
     label: ClassVar[str] = "Docker"
+    secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
 
     def __init__(self, host: HostView) -> None:
         super().__init__(host)
@@ -158,7 +165,14 @@ class DockerExecutor(ContainerExecutor):
 
     def pull(self, image: str, *, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
         """Bring the image to the engine; `cancelled` is asked four times a second."""
-        images.pull(self._endpoint, self._client.version(), image, progress, cancelled)
+        images.pull(
+            self._endpoint,
+            self._client.version(),
+            image,
+            images.PullSettings.of(self.config),
+            progress=progress,
+            cancelled=cancelled,
+        )
 
     def close(self) -> None:
         """Drop the calling thread's connections."""

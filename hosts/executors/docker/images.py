@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 from docker import auth
 from docker.errors import DockerException
 
-from hosts.errors import ContainerExecutionError, DockerConnectionError, EngineError
-from hosts.executors.docker import wire
+from hosts import registries
+from hosts.errors import DockerConnectionError
+from hosts.executors.docker import pull_errors, wire
 from hosts.executors.docker.client import CONNECT_SECONDS, one_line, unexpected
-from hosts.executors.docker.endpoint import Endpoint
-from hosts.executors.docker.lines import JsonLines, Request
+from hosts.executors.docker.endpoint import Endpoint, seconds
+from hosts.executors.docker.lines import JsonLines, Request, Silence
+from hosts.executors.docker.pull_progress import PullProgress
 
-# A pull is silent while the engine waits for a registry or unpacks a big layer.
-IDLE_SECONDS = 180.0
 
-_LAYER_DONE = {"Already exists", "Pull complete"}
-_NAME = "Check the name and the tag of docker_image."
-_LOGIN = "Log in to the image's registry on the machine that runs the worker."
-# The engine's words, in the order they are looked for; everything else is tried again later.
-_FINAL = (
-    (r"no matching manifest", "image_platform", "The registry has no build of this image for this host."),
-    (r"manifest unknown|name unknown|not found: manifest", "image_not_found", _NAME),
-    (r"pull access denied", "image_denied", f"{_NAME} {_LOGIN}"),
-    (r"unauthorized|no basic auth credentials|(^|: )denied\b", "image_denied", _LOGIN),
-    (r"invalid reference format|repository name must", "image_invalid", "Correct docker_image."),
-    (r": not found", "image_not_found", _NAME),
-)
-_TRANSIENT = ("toomanyrequests", "too many requests", "rate limit")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullSettings:
+    """How patient a host's pulls are, and the logins they may use."""
+
+    connect_seconds: float
+    idle_seconds: float
+    total_seconds: float
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """What a host's settings say."""
+        return cls(
+            connect_seconds=seconds(config, "pull_connect_timeout"),
+            idle_seconds=seconds(config, "pull_idle_timeout"),
+            total_seconds=seconds(config, "pull_total_timeout"),
+            config=config,
+        )
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -54,66 +60,88 @@ def pull(
     endpoint: Endpoint,
     version: str,
     image: str,
+    settings: PullSettings,
+    *,
     progress: Callable[[str], None],
     cancelled: Callable[[], bool],
 ) -> None:
     """Bring the image to the engine, or raise: ContainerExecutionError if trying again is useless."""
     repository, tag = split_reference(image)
+    login = _Login.at(repository, settings.config)
+    deadline = time.monotonic() + settings.total_seconds
     request = Request(
         target=wire.target(f"/v{version}/images/create", {"fromImage": repository, "tag": tag}),
         method="POST",
-        headers=_credentials(repository),
-        connect_seconds=min(CONNECT_SECONDS, endpoint.timeout),
-        answer_seconds=IDLE_SECONDS,
-        idle_seconds=IDLE_SECONDS,
+        headers=login.headers,
+        http="1.1",
+        connect_seconds=min(CONNECT_SECONDS, endpoint.timeout, settings.connect_seconds),
+        answer_seconds=settings.connect_seconds,
+        idle_seconds=settings.idle_seconds,
     )
-    report = _Progress(progress)
-    with JsonLines(endpoint, request, cancelled) as lines:
-        status = lines.status()
-        if status not in {0, HTTPStatus.OK}:
-            words = lines.refusal()
-            raise refusal(image, words) if words else unexpected(endpoint.name, status, words)
-        for line in lines:
-            if "error" in line:
-                raise refusal(image, one_line(str(line["error"])))
-            report.take(line)
-    if cancelled():
-        raise DockerConnectionError(f"{endpoint.name}: the pull of {image} was given up.")
+    with JsonLines(endpoint, request, lambda: cancelled() or time.monotonic() > deadline) as lines:
+        try:
+            _follow(lines, image, PullProgress(progress), endpoint.name, login)
+        except Silence as exc:
+            if lines.is_answered:
+                raise pull_errors.silent(image, settings.idle_seconds) from exc
+            raise pull_errors.no_answer(image, settings.connect_seconds) from exc
+        if lines.is_complete:
+            return
+    raise pull_errors.given_up(image) if cancelled() else pull_errors.too_long(image, settings.total_seconds)
 
 
-def refusal(image: str, words: str) -> EngineError:
-    """The error for what the engine says about a pull."""
-    said = words.lower()
-    if not any(text in said for text in _TRANSIENT):
-        for pattern, failure_class, hint in _FINAL:
-            if re.search(pattern, said):
-                return ContainerExecutionError(
-                    f"The image {image} cannot be pulled: {words}", failure_class=failure_class, hint=hint
-                )
-    return DockerConnectionError(f"The image {image} was not pulled: {words}")
+def _follow(lines: JsonLines, image: str, report: PullProgress, host: str, login: _Login) -> None:
+    # The engine says nothing, not even a status, before it has the registry's answer.
+    status = lines.status()
+    if status not in {0, HTTPStatus.OK}:
+        words = lines.refusal()
+        raise (
+            pull_errors.refusal(image, words, login_hint=login.hint(host))
+            if words
+            else unexpected(host, status, words)
+        )
+    for line in lines:
+        if "error" in line:
+            words = one_line(str(line["error"]))
+            raise pull_errors.refusal(image, words, login_hint=login.hint(host))
+        report.take(line)
 
 
-class _Progress:
-    """Makes short texts of the engine's many lines."""
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """What we tell a registry about ourselves, if anything: the host's own login, else this machine's."""
 
-    def __init__(self, progress: Callable[[str], None]) -> None:
-        self._progress = progress
-        self._layers: dict[str, bool] = {}
+    registry: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    source: str = ""
 
-    def take(self, line: Mapping[str, Any]) -> None:
-        status, layer = str(line.get("status", "")), str(line.get("id", ""))
-        if not layer or status.startswith("Pulling from"):
-            self._progress(one_line(status))
-        elif self._layers.get(layer) != (status in _LAYER_DONE):
-            self._layers[layer] = status in _LAYER_DONE
-            self._progress(f"{sum(self._layers.values())} of {len(self._layers)} layers")
+    @classmethod
+    def at(cls, repository: str, config: Mapping[str, Any]) -> Self:
+        try:
+            registry, _ = auth.resolve_repository_name(repository)
+            if login := registries.login_of(config, registry):
+                return cls(registry, _header({**login, "serveraddress": registry}), "The login set for")
+            if login := auth.load_config().resolve_authconfig(registry):
+                source = "The login in this machine's Docker configuration for"
+                return cls(registry, _header(login), source)
+            return cls(registry)
+        except DockerException as exc:
+            raise DockerConnectionError(
+                f"The registry login for {repository} cannot be read: {exc}", failure_class="image_pull"
+            ) from exc
+
+    def hint(self, host: str) -> str:
+        """What to do about a registry that does not let us in."""
+        said = (
+            f"{self.source} {self.registry} was refused"
+            if self.source
+            else f"No login is set for {self.registry}"
+        )
+        return (
+            f"{said}. Set one: manage.py manage_docker_host registry-login {host} {self.registry} "
+            "--username USER --password-stdin"
+        )
 
 
-def _credentials(repository: str) -> dict[str, str]:
-    """What `docker login` left on this machine for the image's registry, if anything."""
-    try:
-        registry, _ = auth.resolve_repository_name(repository)
-        login = auth.load_config().resolve_authconfig(registry)
-    except DockerException as exc:
-        raise DockerConnectionError(f"The registry login for {repository} cannot be read: {exc}") from exc
-    return {"X-Registry-Auth": auth.encode_header(login).decode()} if login else {}
+def _header(login: Mapping[str, Any]) -> dict[str, str]:
+    return {"X-Registry-Auth": auth.encode_header(dict(login)).decode()}

@@ -32,6 +32,7 @@ class Request:
     target: str
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    http: str = "1.0"  # with 1.1 an answer that was cut off is told from one that came to its end
     connect_seconds: float
     answer_seconds: float
     idle_seconds: float
@@ -51,6 +52,7 @@ class JsonLines:
             request.target,
             method=request.method,
             headers=request.headers,
+            http=request.http,
             connect_seconds=request.connect_seconds,
         )
 
@@ -67,6 +69,16 @@ class JsonLines:
         while not self._answer.status and self._more(self._request.answer_seconds):
             pass
         return self._answer.status
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the answer has begun."""
+        return bool(self._answer.status)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer came to its end."""
+        return self._answer.complete
 
     def refusal(self) -> str:
         """The engine's words after a status that is not 200."""
