@@ -30,8 +30,8 @@ from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.log_pump import LogEnded, PieceRead
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.run import Need, Run
+from supervisor.worker.sampler import UsageRead
 from supervisor.worker.steps import StepDone
-from supervisor.worker.watch import UsageRead
 
 logger = structlog.get_logger(__name__)
 
@@ -184,10 +184,10 @@ class HostWorker:
                     self._take_answer(message, now)
                 case PieceRead() | LogEnded():
                     self._logbook.take(self.runs.get(message.run_id), message, now)
-                case UsageRead():
-                    self._take_reading(message)
                 case Hint():
                     self._take_hint(message, now)
+        for reading in self._engine.sampler.take():
+            self._take_reading(reading)
 
     def _take_answer(self, done: StepDone, now: float) -> None:
         run = self.runs.get(done.run_id)
@@ -202,7 +202,7 @@ class HostWorker:
 
     def _take_reading(self, reading: UsageRead) -> None:
         if run := self.runs.get(reading.run_id):
-            run.usage.add(reading.usage)
+            run.usage = reading.totals
             # The newest only: while the database is away nothing may pile up here.
             self._readings[reading.run_id] = reading
 
@@ -266,9 +266,20 @@ class HostWorker:
                 run.freed_bytes = 0
 
     def _store_usage(self) -> None:
-        if self._readings:
-            ledger.store_usage(list(self._readings.values()), self.runs)
-            self._readings.clear()
+        self._readings = {key: one for key, one in self._readings.items() if self._is_measured(key)}
+        due = [one for one in self._readings.values() if self._is_due(one)]
+        if due:
+            ledger.store_usage(due, self.runs)
+        for reading in due:
+            del self._readings[reading.run_id]
+
+    def _is_measured(self, run_id: UUID) -> bool:
+        run = self.runs.get(run_id)  # what an ended run came to is written with its end
+        return run is not None and run.state in {AttemptState.RUNNING, AttemptState.STOPPING}
+
+    def _is_due(self, reading: UsageRead) -> bool:
+        leaving = self._dispatcher.stopping  # who comes after goes on with these totals
+        return leaving or self.runs[reading.run_id].series.is_due(reading.totals.last_at or 0.0)
 
     def _ended(self, run: Run, now: float) -> None:
         assert self._engine is not None
