@@ -18,10 +18,10 @@ ID = "320c7231b0c50fd1d5faa2a5fe57d8faa9704825d94a0cedc3e24c67e685db52"
 PID = 77
 MIB = 2**20
 _NET_DEV = """Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier
-    lo:     900       9    0    0    0     0          0         0      900       9    0    0    0     0       0
-  eth0:    1000      10    0    0    0     0          0         0       20       1    0    0    0     0       0
-  eth1:12345678901   1    0    0    0     0          0         0        3       1    0    0    0     0       0
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls
+    lo:     900       9    0    0    0     0          0         0      900       9    0    0    0     0
+  eth0:    1000      10    0    0    0     0          0         0       20       1    0    0    0     0
+  eth1:12345678901   1    0    0    0     0          0         0        3       1    0    0    0     0
 """
 _V1 = {
     "memory/memory.usage_in_bytes": "30924800\n",
@@ -30,7 +30,8 @@ _V1 = {
     "memory/memory.stat": "cache 1\ninactive_file 1\ntotal_inactive_file 924800\ntotal_active_file 100000\n",
     "cpuacct/cpuacct.usage": "186717470\n",
     "blkio/blkio.throttle.io_service_bytes_recursive": (
-        "8:0 Read 4096\n8:0 Write 100\n8:0 Sync 5000\n8:0 Total 4196\n253:1 Read 1\n253:1 Write 2\nTotal 4199\n"
+        "8:0 Read 4096\n8:0 Write 100\n8:0 Sync 5000\n8:0 Total 4196\n"
+        "253:1 Read 1\n253:1 Write 2\nTotal 4199\n"
     ),
     "pids/pids.current": "4\n",
 }
@@ -41,7 +42,8 @@ _V2 = {
     "memory.stat": "anon 30000000\nfile 1024800\ninactive_file 924800\nactive_file 100000\n",
     "cpu.stat": "usage_usec 186717\nuser_usec 1\nsystem_usec 2\n",
     "io.stat": (
-        "8:0 rbytes=4096 wbytes=100 rios=1 wios=1 dbytes=7 dios=1\n253:1 rbytes=1 wbytes=2 rios=1 wios=1 dbytes=0\n"
+        "8:0 rbytes=4096 wbytes=100 rios=1 wios=1 dbytes=7 dios=1\n"
+        "253:1 rbytes=1 wbytes=2 rios=1 wios=1 dbytes=0\n"
     ),
     "pids.current": "4\n",
 }
@@ -75,7 +77,9 @@ class Machine:
             controller, _, file = name.partition("/")
             self.write(self.root / mounts.get(controller, controller) / path.strip("/") / file, text)
         cpu = "4:cpu,cpuacct" if joint else "2:cpuacct"
-        others = "".join(f"{number}:{name}:{path}\n" for number, name in ((9, "memory"), (8, "pids"), (7, "blkio")))
+        others = "".join(
+            f"{number}:{name}:{path}\n" for number, name in ((9, "memory"), (8, "pids"), (7, "blkio"))
+        )
         self.write(self.proc / f"{PID}/cgroup", f"{others}{cpu}:{path}\n1:name=systemd:{path}\n0::{path}\n")
         (self.root / "unified" / path.strip("/")).mkdir(parents=True)
         return self
@@ -208,7 +212,9 @@ def test_a_pid_that_another_process_got_is_not_read(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("state", ["Z", "X"])
-def test_a_container_that_ended_meanwhile_has_no_figures_rather_than_zeros(machine: Machine, state: str) -> None:
+def test_a_container_that_ended_meanwhile_has_no_figures_rather_than_zeros(
+    machine: Machine, state: str
+) -> None:
     place = machine.v2().find()
     assert place is not None
     machine.started(4242, state)
@@ -241,14 +247,17 @@ class TestRealContainers:
         assert (usage.memory_high_bytes or 0) >= (usage.memory_bytes or 0)
         assert (usage.cpu_seconds or 0) > 0
         assert usage.pids is not None
-        assert (usage.network_rx_bytes, usage.network_tx_bytes) == (0, 0)  # it has a network, and nobody in it
+        assert (usage.network_rx_bytes, usage.network_tx_bytes) == (
+            0,
+            0,
+        )  # it has a network, and nobody in it
         monkeypatch.undo()
         executor.signal(container_id, "KILL")
         until_exited(executor, container_id)
         assert executor.usage(container_id) is None
 
     def test_the_files_and_the_engine_agree(self, docker_engine, executor: DockerExecutor):
-        text = "x=$(head -c 20000000 /dev/zero | tr '\\0' x); touch /tmp/full; sleep 100"
+        text = "x=$(head -c 20000000 /dev/zero | tr '\\0' x); sleep 100; :"
         container_id = launch(executor, script(text))
         by_engine = DockerExecutor(host_view(docker_engine.url))
         by_engine._places[container_id] = None  # as of an engine elsewhere
@@ -264,5 +273,6 @@ class TestRealContainers:
         assert engine.cache_bytes == files.cache_bytes
         assert engine.pids == files.pids
         assert engine.cpu_seconds == pytest.approx(files.cpu_seconds, abs=0.2)
-        assert (engine.at is not None) and (files.at is not None)
+        assert engine.at is not None
+        assert files.at is not None
         assert abs((engine.at - files.at).total_seconds()) < 5
