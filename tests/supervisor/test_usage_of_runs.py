@@ -1,0 +1,48 @@
+"""What jobs on a real engine are said to have used: right, or not measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from hosts.models import DockerHost
+from jobs.measures import FIGURES
+from jobs.models import ContainerExecution, ContainerTemplate, UsageSample
+from tests.supervisor.working import shell, work
+
+pytestmark = [pytest.mark.docker, pytest.mark.process, pytest.mark.django_db(transaction=True)]
+
+MIB = 2**20
+# A shell holds two copies of what it reads into a variable while it does, and one afterwards.
+HUNGRY = 'x=$(head -c 60000000 /dev/zero | tr "\\\\000" x)'
+
+
+def seconds_of(times: str) -> float:
+    """What the shell's `times` says that it used itself: 0m1.50s 0m0.02s."""
+    parts = (part.rstrip("s").split("m") for part in times.split()[:2])
+    return sum(60 * int(minutes) + float(seconds) for minutes, seconds in parts)
+
+
+def used(name: str) -> ContainerExecution:
+    return ContainerExecution.objects.get(job__name=name)
+
+
+def test_figures_are_right_or_not_told(
+    host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    shell(template, f"{HUNGRY}; sleep 2; :", name="hungry")
+    shell(template, f"sleep 1; {HUNGRY}; x=; sleep 2; :", name="spike")
+    shell(template, "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; times", name="busy")
+    shell(template, "true", name="short")
+
+    assert work("--once", database_url=database_url)[0] == 0
+
+    hungry, spike, busy, short = (used(name) for name in ("hungry", "spike", "busy", "short"))
+    assert {name: getattr(short, name) for name in FIGURES} == dict.fromkeys(FIGURES)
+    assert 57 * MIB < hungry.peak_memory_bytes < 150 * MIB
+    assert 57 * MIB < spike.peak_memory_bytes < 150 * MIB
+    assert hungry.average_memory_bytes > 2 * spike.average_memory_bytes
+    own = seconds_of(busy.stdout)
+    assert 0.75 * own < busy.cpu_seconds < own + 0.5  # the engine's steps before the job's first are in it
+    assert busy.peak_memory_bytes < 20 * MIB
+    assert busy.peak_pids == 2  # it, and the process that buries orphans
+    assert UsageSample.objects.filter(attempt__job__name="hungry").exists()
