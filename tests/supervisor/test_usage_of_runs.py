@@ -6,8 +6,10 @@ import pytest
 
 from hosts.models import DockerHost
 from jobs.measures import FIGURES
-from jobs.models import ContainerExecution, ContainerTemplate, UsageSample
+from jobs.models import Attempt, ContainerExecution, ContainerTemplate, UsageSample
 from tests.supervisor.working import shell, work
+from tests.support import supervising
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
@@ -46,3 +48,19 @@ def test_figures_are_right_or_not_told(
     assert busy.peak_memory_bytes < 20 * MIB
     assert busy.peak_pids == 2  # it, and the process that buries orphans
     assert UsageSample.objects.filter(attempt__job__name="hungry").exists()
+
+
+@pytest.mark.sqlite_only
+def test_who_takes_over_knows_what_was_used_before(
+    host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    shell(template, f"{HUNGRY}; x=; sleep 5; :", name="long")
+    with supervising.running("process_container_jobs", database_url=database_url) as worker:
+        wait_until(lambda: Attempt.objects.filter(state="running", measured__isnull=False), 20)
+        assert worker.stop() == 0
+    before = Attempt.objects.get()
+    assert work("--once", database_url=database_url)[0] == 0
+    after = used("long")
+    assert after.peak_memory_bytes > 57 * MIB
+    assert after.cpu_seconds >= before.measured["totals"]["cpu_seconds"]
+    assert Attempt.objects.get().measured["totals"]["first_at"] == before.measured["totals"]["first_at"]
