@@ -29,8 +29,8 @@ from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.log_pump import LogEnded, PieceRead
 from supervisor.worker.logbook import Logbook
+from supervisor.worker.meter import Meter
 from supervisor.worker.run import Need, Run
-from supervisor.worker.sampler import UsageRead
 from supervisor.worker.steps import StepDone
 
 logger = structlog.get_logger(__name__)
@@ -67,7 +67,6 @@ class HostWorker:
         self.extra_slots = 0
         self.claimed_count = 0
         self._engine: Engine | None = None
-        self._readings: dict[UUID, UsageRead] = {}
         self._poll_clock = self._renew_clock = self._take_clock = 0.0
         self._poked = self._claim_due = True
         self._crowded = False
@@ -141,6 +140,7 @@ class HostWorker:
         self._log = self._log.bind(epoch=lease.epoch)
         self._keeper = HostKeeper(self.host, lease, self._engine, self.settings, self._log)
         self._logbook = Logbook(self._engine)
+        self._meter = Meter(self._engine.sampler)
         self._dispatcher = Dispatcher(self.runs, self._engine, self._keeper, self._logbook, self.settings)
         self._adopt(now)
         self._log.info("host taken", attempts=len(self.runs))
@@ -186,8 +186,7 @@ class HostWorker:
                     self._logbook.take(self.runs.get(message.run_id), message, now)
                 case Hint():
                     self._take_hint(message, now)
-        for reading in self._engine.sampler.take():
-            self._take_reading(reading)
+        self._meter.take(self.runs)
 
     def _take_answer(self, done: StepDone, now: float) -> None:
         run = self.runs.get(done.run_id)
@@ -199,12 +198,6 @@ class HostWorker:
             if isinstance(done.error, DockerConnectionError):
                 self._keeper.doubt()
             progress.apply(run, done, installation=self.settings.installation, now=now)
-
-    def _take_reading(self, reading: UsageRead) -> None:
-        if run := self.runs.get(reading.run_id):
-            run.usage = reading.totals
-            # The newest only: while the database is away nothing may pile up here.
-            self._readings[reading.run_id] = reading
 
     def _take_hint(self, hint: Hint, now: float) -> None:
         if hint.container_id is None:
@@ -229,7 +222,7 @@ class HostWorker:
             ledger.store_logs(self.runs.values())
         finally:
             self._tell_freed()
-        self._store_usage()
+        self._meter.store(self.runs, everything=self._dispatcher.stopping)
         ending = [run for run in self.runs.values() if run.need is Need.END]
         if ending:
             ended, lost = ledger.write_ends(ending, self.host.name, self.settings.who)
@@ -264,22 +257,6 @@ class HostWorker:
             if run.freed_bytes and self._engine:
                 self._engine.pump.stored(run.attempt_id, run.freed_bytes)
                 run.freed_bytes = 0
-
-    def _store_usage(self) -> None:
-        self._readings = {key: one for key, one in self._readings.items() if self._is_measured(key)}
-        due = [one for one in self._readings.values() if self._is_due(one)]
-        if due:
-            ledger.store_usage(due, self.runs)
-        for reading in due:
-            del self._readings[reading.run_id]
-
-    def _is_measured(self, run_id: UUID) -> bool:
-        run = self.runs.get(run_id)  # what an ended run came to is written with its end
-        return run is not None and run.state in {AttemptState.RUNNING, AttemptState.STOPPING}
-
-    def _is_due(self, reading: UsageRead) -> bool:
-        leaving = self._dispatcher.stopping  # who comes after goes on with these totals
-        return leaving or self.runs[reading.run_id].series.is_due(reading.totals.last_at or 0.0)
 
     def _ended(self, run: Run, now: float) -> None:
         assert self._engine is not None

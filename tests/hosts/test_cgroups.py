@@ -164,15 +164,28 @@ def test_what_a_kernel_does_not_tell_is_unknown_and_the_rest_is_told(machine: Ma
     assert (usage.cpu_seconds is None) is (name == "cpu.stat")
 
 
-def test_a_container_without_disk_traffic_has_read_and_written_nothing(machine: Machine) -> None:
+def test_a_kernel_that_counts_for_no_device_tells_nothing_of_disks(machine: Machine) -> None:
     machine.v1()
     file = machine.root / f"blkio/docker/{ID}/blkio.throttle.io_service_bytes_recursive"
     file.write_text("Total 0\n")
     usage = machine.read()
     assert usage is not None
+    assert usage.block_read_bytes is usage.block_write_bytes is None
+
+
+@pytest.mark.parametrize("name", ["blkio.throttle.io_service_bytes", "blkio.bfq.io_service_bytes_recursive"])
+def test_other_kernels_have_other_names_for_it(machine: Machine, name: str) -> None:
+    machine.v1()
+    file = machine.root / f"blkio/docker/{ID}/blkio.throttle.io_service_bytes_recursive"
+    file.rename(file.with_name(name))
+    assert measured(machine.read()) == _EXPECTED
+
+
+def test_on_version_2_no_traffic_is_a_figure(machine: Machine) -> None:
+    (machine.v2().root / f"system.slice/docker-{ID}.scope/io.stat").write_text("")
+    usage = machine.read()
+    assert usage is not None
     assert (usage.block_read_bytes, usage.block_write_bytes) == (0, 0)
-    file.rename(file.with_name("blkio.throttle.io_service_bytes"))  # kernels before 4.17
-    assert machine.read() is not None
 
 
 @pytest.mark.parametrize("version", [1, 2])

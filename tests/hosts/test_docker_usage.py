@@ -119,10 +119,10 @@ def test_zeros_that_stand_for_nothing_are_no_figures():
     assert {name for name in usage.__slots__ if getattr(usage, name) is not None} == {"at"}
 
 
-def test_no_disk_traffic_is_a_figure_where_the_engine_counts_it():
+def test_without_a_device_in_the_answer_disk_traffic_is_unknown():
     stats = copy.deepcopy(V1)
     stats["blkio_stats"]["io_service_bytes_recursive"] = []
-    assert readings.usage(stats).block_read_bytes == 0
+    assert readings.usage(stats).block_read_bytes is None
 
 
 def test_a_peak_at_the_limit_is_not_told():

@@ -26,6 +26,7 @@ from hosts.executors.contract import (
 from hosts.executors.docker import endpoint, events, images, logs, readings, refusals, spec
 from hosts.executors.docker.client import Client, Reply
 
+_UNKNOWN: Any = object()
 _MOST_PLACES = 1000  # of containers whose files are known; most of them have ended
 
 
@@ -141,8 +142,10 @@ class DockerExecutor(ContainerExecutor):
         From the kernel's files where the container is a process of this machine that we can see; else from
         the engine, which takes a second for it.
         """
-        if self._endpoint.socket_path and (place := self._place(container_id)):
-            return cgroups.read(place)
+        if self._endpoint.socket_path:
+            runs, place = self._place(container_id)
+            if place or not runs:
+                return cgroups.read(place) if place else None
         params = {"stream": "false", "one-shot": "true"}
         reply = self._client.get(_path(container_id, "/stats"), params=params)
         if refusals.says_gone(reply.status, reply.message) or reply.status == HTTPStatus.CONFLICT:
@@ -182,18 +185,20 @@ class DockerExecutor(ContainerExecutor):
         self.remove(container_id)
         return refusal
 
-    def _place(self, container_id: str) -> cgroups.Place | None:
-        """Where the container's files are; asked once, as they and the pid never change while it runs."""
-        if container_id not in self._places:
+    def _place(self, container_id: str) -> tuple[bool, cgroups.Place | None]:
+        """Whether it runs, and where its files are: asked once, as they and its pid stay while it does."""
+        known = self._places.get(container_id, _UNKNOWN)
+        if known is _UNKNOWN:
             inspected = self._inspect(container_id)
             pid = inspected["State"].get("Pid") if inspected else 0
             if not inspected or not pid:
-                return None
+                return False, None
             own_network = readings.has_own_network(inspected)
-            while len(self._places) >= _MOST_PLACES:
-                self._places.pop(next(iter(self._places), ""), None)
-            self._places[container_id] = cgroups.find(pid, container_id, own_network=own_network)
-        return self._places[container_id]
+            for oldest in list(self._places)[: -_MOST_PLACES + 1]:
+                self._places.pop(oldest, None)
+            known = cgroups.find(pid, container_id, own_network=own_network)
+            self._places[container_id] = known
+        return True, known
 
     def _inspect(self, ref: str) -> dict[str, Any] | None:
         reply = self._client.get(_path(ref, "/json"))

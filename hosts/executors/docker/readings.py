@@ -144,7 +144,8 @@ def _cache(details: Mapping[str, Any], *names: str) -> int | None:
 
 
 def _blocks(entries: Iterable[Mapping[str, Any]] | None, direction: str) -> int | None:
-    if entries is None:
+    if not entries:
+        # None: no controller, or no traffic on v2. []: v1, where new kernels count for few devices.
         return None
     return sum(int(entry["value"]) for entry in entries if str(entry["op"]).lower() == direction)
 
