@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _TENTHS_BELOW = 10
 _KIBI = 1024
+NOT_MEASURED = "not measured"
 
 
 def duration_seconds(
@@ -46,9 +49,30 @@ def size(count: int | None) -> str:
     return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
+def measures(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a run used, as name and text; a figure that nobody took says `not measured`, never 0."""
+    return [(name, _measure(figures.get(key), show)) for key, name, show in _MEASURES]
+
+
+def _measure(figure: Any, show: Callable[[Any], str]) -> str:
+    return NOT_MEASURED if figure is None else show(figure)
+
+
 def moment(at: datetime | None) -> str:
     """`2025-01-31 12:00:00 UTC`; empty for None."""
     return at.strftime("%Y-%m-%d %H:%M:%S %Z") if at else ""
+
+
+_MEASURES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("peak_memory_bytes", "Peak memory", size),
+    ("average_memory_bytes", "Average memory", size),
+    ("cpu_seconds", "CPU time", "{:.2f} s".format),
+    ("network_rx_bytes", "Network in", size),
+    ("network_tx_bytes", "Network out", size),
+    ("block_read_bytes", "Disk read", size),
+    ("block_write_bytes", "Disk written", size),
+    ("peak_pids", "Peak PIDs", str),
+)
 
 
 def printable(text: str) -> str:

@@ -45,10 +45,10 @@ def current() -> ProcessIdentity:
     return ProcessIdentity(*_place(), pid, ticks)
 
 
-def start_ticks(pid: int) -> int | None:
+def start_ticks(pid: int, proc: Path = Path("/proc")) -> int | None:
     """When the process with this pid started; None if /proc shows none, or only its zombie."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        stat = (proc / str(pid) / "stat").read_bytes()
     except (FileNotFoundError, PermissionError, ProcessLookupError):
         return None
     # The command's name, in parentheses, may hold any bytes, parentheses too.

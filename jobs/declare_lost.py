@@ -16,11 +16,10 @@ from django.utils import timezone
 from hosts import leases, wakeups
 from hosts.models import DockerHost, HostState
 from hosts.operations import HostRefused
-from jobs import batches, excerpts, moves, retry, spec
-from jobs.models import Attempt, ContainerExecution
+from jobs import batches, excerpts, moves, retry, spec, usage
+from jobs.models import Attempt
 from jobs.retry import Budget
 from jobs.states import JobStatus, Outcome
-from jobs.usage import UsageTotals
 
 FAILURE_CLASS = "declared_lost"
 _NOTE = "The host was declared lost before the log was complete."
@@ -92,14 +91,9 @@ def _what_follows(attempt: Attempt) -> dict[str, Any]:
 def _totals(attempt: Attempt) -> dict[str, Any]:
     sizes = (attempt.stdout_bytes, attempt.stderr_bytes)
     stdout, stderr = excerpts.texts(attempt.id, attempt.next_seq, [], sizes)
-    usage = UsageTotals.stored(attempt.id)
-    measured = {
-        field.name: getattr(usage, field.name)
-        for field in ContainerExecution._meta.concrete_fields
-        if hasattr(usage, field.name)
-    }
+    totals, _ = usage.restored(attempt)
     return {
-        **measured,
+        **totals.so_far(),
         "stdout": stdout,
         "stderr": stderr,
         "docker_log": "",

@@ -21,6 +21,7 @@ from hosts import identity, installation
 from hosts.errors import ConfigurationError
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
+from hosts.thinning import SampleThinner
 from jobs import poison, reasons, start_deadline
 from jobs.models import Attempt
 from supervisor import database, processes
@@ -39,6 +40,8 @@ _HOSTS_EVERY_SECONDS = 2.0
 _BEAT_EVERY_SECONDS = 5.0
 _REASONS_EVERY_SECONDS = 2.0
 _AFTER_TROUBLE_SECONDS = 1.0
+_THIN_EVERY_SECONDS = 60.0
+_THIN_AGAIN_SECONDS = 1.0
 
 
 class Clerk:
@@ -53,7 +56,8 @@ class Clerk:
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         self._known: list[Known] = []
         self._deaths: list[dict[str, Any]] = []
-        self._hosts_clock = self._beat_clock = self._reasons_clock = 0.0
+        self._hosts_clock = self._beat_clock = self._reasons_clock = self._thin_clock = 0.0
+        self._thinner = SampleThinner()
         self._listener: Listener | None = None
         self._stopping = False
 
@@ -109,6 +113,9 @@ class Clerk:
                 self._reasons_clock = now + _REASONS_EVERY_SECONDS
                 start_deadline.expire()
                 reasons.write()
+            if now >= self._thin_clock:
+                more = self._thinner.thin()
+                self._thin_clock = now + (_THIN_AGAIN_SECONDS if more else _THIN_EVERY_SECONDS)
         except (DatabaseError, InterfaceError) as exc:
             logger.warning("database trouble", reason=str(exc).strip())
             self._forget_connection()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+from admin_ui import presenters
 
 NOTHING = "-"
 
@@ -25,6 +29,11 @@ def log_link(job_id: UUID, number: int, text: str) -> SafeString:
     """A link to the log of one attempt."""
     url = reverse("admin:jobs_containerjob_log", args=[job_id])
     return format_html('<a href="{}?attempt={}">{}</a>', url, number, text)
+
+
+def measured(figures: Mapping[str, Any]) -> SafeString:
+    """What a run used, a line for each figure; those that nobody took say so."""
+    return format_html_join("\n", "<div>{}: {}</div>", presenters.measures(figures))
 
 
 def short(identifier: str) -> str:

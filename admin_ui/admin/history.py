@@ -13,7 +13,9 @@ from django.utils.html import format_html
 
 from admin_ui import presenters
 from admin_ui.admin.bases import Badges, ModelAdmin, ReadOnly
-from admin_ui.admin.columns import badge, job_link, log_link
+from admin_ui.admin.columns import badge, job_link, log_link, measured
+from jobs import usage
+from jobs.measures import FIGURES
 from jobs.models import Attempt, ContainerExecution, JobEvent, LogChunk, Tally, UsageSample
 from jobs.states import Outcome
 
@@ -31,8 +33,8 @@ class AttemptAdmin(Badges, ReadOnly, ModelAdmin[Attempt]):
     list_filter = ("state", "outcome")
     search_fields = ("container_id", "container_name", "host_name")
     show_full_result_count = False
-    exclude = ("spec", "job", "host", "state", "outcome")
-    readonly_fields = ("job_page", "how", "what_it_runs", "log")
+    exclude = ("spec", "job", "host", "state", "outcome", "measured")
+    readonly_fields = ("job_page", "how", "what_it_runs", "used", "log")
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Attempt]:
         return super().get_queryset(request).select_related("job")
@@ -55,6 +57,10 @@ class AttemptAdmin(Badges, ReadOnly, ModelAdmin[Attempt]):
         return log_link(attempt.job_id, attempt.number, "log")
 
     @admin.display
+    def used(self, attempt: Attempt) -> str:
+        return measured(usage.figures(attempt))
+
+    @admin.display
     def what_it_runs(self, attempt: Attempt) -> str:
         return format_html("<pre>{}</pre>", json.dumps(without_values(attempt.spec), indent=2))
 
@@ -66,10 +72,10 @@ def without_values(spec: dict[str, Any]) -> dict[str, Any]:
 
 @admin.register(ContainerExecution)
 class ExecutionAdmin(ReadOnly, ModelAdmin[ContainerExecution]):
-    list_display = ("job_page", "attempt_number", "peak_memory", "cpu_seconds", "updated_at")
+    list_display = ("job_page", "attempt_number", "peak_memory", "cpu_time", "updated_at")
     show_full_result_count = False
-    exclude = ("job",)
-    readonly_fields = ("job_page",)
+    exclude = ("job", *FIGURES)
+    readonly_fields = ("job_page", "used")
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[ContainerExecution]:
         return super().get_queryset(request).select_related("job")
@@ -80,7 +86,15 @@ class ExecutionAdmin(ReadOnly, ModelAdmin[ContainerExecution]):
 
     @admin.display
     def peak_memory(self, execution: ContainerExecution) -> str:
-        return presenters.size(execution.peak_memory_bytes)
+        return presenters.size(execution.peak_memory_bytes) or presenters.NOT_MEASURED
+
+    @admin.display(description="CPU time")
+    def cpu_time(self, execution: ContainerExecution) -> str:
+        return presenters.duration(execution.cpu_seconds) or presenters.NOT_MEASURED
+
+    @admin.display
+    def used(self, execution: ContainerExecution) -> str:
+        return measured(vars(execution))
 
 
 @admin.register(LogChunk)
@@ -112,7 +126,7 @@ class UsageSampleAdmin(ReadOnly, ModelAdmin[UsageSample]):
 
     @admin.display
     def memory(self, sample: UsageSample) -> str:
-        return presenters.size(sample.memory_bytes)
+        return presenters.size(sample.memory_bytes) or presenters.NOT_MEASURED
 
 
 @admin.register(JobEvent)

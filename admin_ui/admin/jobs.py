@@ -19,7 +19,7 @@ from django.utils.safestring import mark_safe
 from admin_ui import limits, presenters
 from admin_ui.admin import history
 from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, StackedInline, TabularInline
-from admin_ui.admin.columns import NOTHING, badge, job_link, log_link, short
+from admin_ui.admin.columns import NOTHING, badge, job_link, log_link, measured, short
 from admin_ui.admin.job_actions import JobActions
 from admin_ui.admin.log_view import log_view
 from jobs import operations, spec
@@ -76,15 +76,13 @@ class ExecutionInline(ReadOnly, StackedInline[ContainerExecution, ContainerJob])
         "stdout",
         "stderr",
         "docker_log",
-        "peak_memory_bytes",
-        "average_memory_bytes",
-        "cpu_seconds",
-        "network_rx_bytes",
-        "network_tx_bytes",
-        "block_read_bytes",
-        "block_write_bytes",
-        "peak_pids",
+        "used",
     )
+    readonly_fields = ("used",)
+
+    @admin.display
+    def used(self, execution: ContainerExecution) -> str:
+        return measured(vars(execution))
 
 
 @admin.register(ContainerJob)

@@ -157,14 +157,13 @@ def _outcome(record: records.Record) -> list[tuple[str, str]]:
 
 
 def _course(record: records.Record) -> list[tuple[str, str]]:
-    cpu = record["cpu_seconds"]
+    used = presenters.measures(record) if record["started_at"] else []
     return [
         ("Started", presenters.moment(record["started_at"])),
         ("Ended", presenters.moment(record["completed_at"])),
         ("Took", presenters.duration(record["duration_seconds"])),
         ("Container", record["container_id"] or ""),
-        ("Peak memory", presenters.size(record["peak_memory_bytes"])),
-        ("CPU time", "" if cpu is None else f"{cpu:.2f} s"),
+        *used,
     ]
 
 

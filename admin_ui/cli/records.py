@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Max, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from admin_ui import presenters
 from hosts.executors import frames
-from jobs import logs, spec
-from jobs.models import Attempt, ContainerExecution, ContainerJob, UsageSample
-from jobs.states import AttemptState
+from jobs import logs, spec, usage
+from jobs.measures import FIGURES
+from jobs.models import Attempt, ContainerExecution, ContainerJob
 
 Record = dict[str, Any]
 _TEXTS = ("stdout", "stderr", "docker_log")
@@ -28,8 +28,7 @@ def records(jobs: QuerySet[ContainerJob]) -> list[Record]:
         )
     )
     attempts = {attempt.job_id: attempt for attempt in current_attempts(job.pk for job in found)}
-    usage = _usage_so_far(attempt.pk for attempt in attempts.values() if attempt.state != AttemptState.ENDED)
-    return [_record(job, attempts.get(job.pk), usage) for job in found]
+    return [_record(job, attempts.get(job.pk)) for job in found]
 
 
 def whole_record(job_id: UUID) -> Record | None:
@@ -92,16 +91,7 @@ def logs_of(job_id: UUID) -> dict[str, str]:
     }
 
 
-def _usage_so_far(attempt_ids: Iterable[UUID]) -> dict[UUID, Record]:
-    samples = UsageSample.objects.filter(attempt_id__in=list(attempt_ids)).order_by()
-    measured = samples.values_list("attempt_id").annotate(Max("memory_bytes"), Max("cpu_seconds"))
-    return {
-        attempt_id: {"peak_memory_bytes": peak, "cpu_seconds": seconds}
-        for attempt_id, peak, seconds in measured
-    }
-
-
-def _record(job: ContainerJob, attempt: Attempt | None, usage: dict[UUID, Record]) -> Record:
+def _record(job: ContainerJob, attempt: Attempt | None) -> Record:
     return {
         "id": str(job.pk),
         "name": job.name,
@@ -118,7 +108,7 @@ def _record(job: ContainerJob, attempt: Attempt | None, usage: dict[UUID, Record
         "completed_at": job.completed_at,
         "duration_seconds": presenters.duration_seconds(job.started_at, job.completed_at, timezone.now()),
         "container_id": (attempt and attempt.container_id) or None,
-        **_measured(job, attempt, usage),
+        **_measured(job, attempt),
     }
 
 
@@ -134,9 +124,9 @@ def _failure(row: ContainerJob | Attempt) -> Record | None:
     return {"class": row.failure_class, "message": row.failure_message, "hint": row.failure_hint}
 
 
-def _measured(job: ContainerJob, attempt: Attempt | None, usage: dict[UUID, Record]) -> Record:
+def _measured(job: ContainerJob, attempt: Attempt | None) -> Record:
+    """What the newest attempt used, so far if it has not ended; None for what was not measured."""
     execution: ContainerExecution | None = getattr(job, "execution", None)
     if execution is not None and execution.attempt_number == job.attempt_count:
-        return {"peak_memory_bytes": execution.peak_memory_bytes, "cpu_seconds": execution.cpu_seconds}
-    nothing: Record = {"peak_memory_bytes": None, "cpu_seconds": None}
-    return usage.get(attempt.pk, nothing) if attempt else nothing
+        return {name: getattr(execution, name) for name in FIGURES}
+    return usage.figures(attempt) if attempt else dict.fromkeys(FIGURES)

@@ -142,9 +142,18 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """One reading of a running container. None means that the engine does not tell."""
+    """One reading of a running container. None means that the engine does not tell.
 
+    `at` is by the engine's clock, the one that stamps starts and exits. `memory_bytes` is what cannot be
+    taken away at will: without the page cache that the kernel calls inactive; `cache_bytes` is all of its
+    page cache. `memory_high_bytes` is the most that it ever held, page cache included, as the kernel counts
+    it; None too once the container has come up against its limit, as then it is only the limit.
+    """
+
+    at: datetime | None = None
     memory_bytes: int | None = None
+    cache_bytes: int | None = None
+    memory_high_bytes: int | None = None
     cpu_seconds: float | None = None
     network_rx_bytes: int | None = None
     network_tx_bytes: int | None = None

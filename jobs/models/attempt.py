@@ -42,7 +42,8 @@ class Attempt(models.Model):
     engine's time of the newest stored log frame (RFC 3339, nanoseconds), `next_seq` the next chunk's number.
     `stdout_bytes` and its like count what was taken from the engine, the `log_gap_bytes` of payload that the
     cap left out between head and tail included. `phase` says what a long step is doing (how far a pull is);
-    `worker_kills` counts the workers that crashed while they handled this attempt.
+    `worker_kills` counts the workers that crashed while they handled this attempt. `measured` is what the
+    readings of its container so far come to (`jobs.usage`); None before the first.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -84,6 +85,7 @@ class Attempt(models.Model):
     stderr_lines = models.BigIntegerField(default=0, db_default=0)
     log_gap_bytes = models.BigIntegerField(default=0, db_default=0)
     logs_complete = models.BooleanField(default=False, db_default=False)
+    measured = models.JSONField(null=True)
     logs_note = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     objects = AttemptQuerySet.as_manager()

@@ -65,8 +65,8 @@ class Dispatcher:
         step = next_step(run, now)
         if step is not None:
             self._do(run, step)
-        if run.state in {AttemptState.RUNNING, AttemptState.STOPPING} and run.described:
-            self._engine.sampler.watch(run.attempt_id, run.container_id)
+        if run.state in {AttemptState.RUNNING, AttemptState.STOPPING} and not run.archived:
+            self._engine.sampler.watch(run.attempt_id, run.container_id, run.usage)
 
     def _do(self, run: Run, step: Need) -> None:
         run.busy = True

@@ -13,8 +13,9 @@ from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.inbox import Inbox, Wake
 from supervisor.worker.log_pump import LogPump
 from supervisor.worker.pool import StepPool
+from supervisor.worker.sampler import Sampler
 from supervisor.worker.steps import Hands
-from supervisor.worker.watch import Sampler, Watcher
+from supervisor.worker.watch import Watcher
 
 STEP_THREADS = 4
 PULL_THREADS = 2
@@ -34,7 +35,7 @@ class Engine:
         self._probes = StepPool("probe", 1, self.inbox, close)
         self.pump = LogPump(self.inbox, crumb)
         self.watcher = Watcher(self.executor, self.inbox)
-        self.sampler = Sampler(self.executor, self.inbox)
+        self.sampler = Sampler(self.executor)
 
     def step(self, run_id: UUID, name: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Hand a step of a run to a thread; a StepDone comes back."""

@@ -30,9 +30,9 @@ from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.log_pump import LogEnded, PieceRead
 from supervisor.worker.logbook import Logbook
+from supervisor.worker.meter import Meter
 from supervisor.worker.run import Need, Run
 from supervisor.worker.steps import StepDone
-from supervisor.worker.watch import UsageRead
 
 logger = structlog.get_logger(__name__)
 
@@ -69,7 +69,6 @@ class HostWorker:
         self.extra_slots = 0
         self.claimed_count = 0
         self._engine: Engine | None = None
-        self._readings: dict[UUID, UsageRead] = {}
         self._poll_clock = self._renew_clock = self._take_clock = 0.0
         self._poked = self._claim_due = True
         self._crowded = False
@@ -144,6 +143,7 @@ class HostWorker:
         self._log = self._log.bind(epoch=lease.epoch)
         self._keeper = HostKeeper(self.host, lease, self._engine, self.settings, self._log)
         self._logbook = Logbook(self._engine)
+        self._meter = Meter(self._engine.sampler)
         self._dispatcher = Dispatcher(self.runs, self._engine, self._keeper, self._logbook, self.settings)
         self._adopt(now)
         self._log.info("host taken", attempts=len(self.runs))
@@ -186,6 +186,7 @@ class HostWorker:
         for message in self._engine.inbox.take():
             with self._crumb(getattr(message, "run_id", NOBODY)):
                 self._take_message(message, now)
+        self._meter.take(self.runs)
 
     def _take_message(self, message: object, now: float) -> None:
         match message:
@@ -193,8 +194,6 @@ class HostWorker:
                 self._take_answer(message, now)
             case PieceRead() | LogEnded():
                 self._logbook.take(self.runs.get(message.run_id), message, now)
-            case UsageRead():
-                self._take_reading(message)
             case Hint():
                 self._take_hint(message, now)
 
@@ -210,12 +209,6 @@ class HostWorker:
             if isinstance(done.error, DockerConnectionError):
                 self._keeper.doubt()
             progress.apply(run, done, installation=self.settings.installation, now=now)
-
-    def _take_reading(self, reading: UsageRead) -> None:
-        if run := self.runs.get(reading.run_id):
-            run.usage.add(reading.usage)
-            # The newest only: while the database is away nothing may pile up here.
-            self._readings[reading.run_id] = reading
 
     def _take_hint(self, hint: Hint, now: float) -> None:
         for run in self.runs.values():
@@ -242,7 +235,7 @@ class HostWorker:
             ledger.store_logs(self.runs.values(), self._crumb)
         finally:
             self._tell_freed()
-        self._store_usage()
+        self._meter.store(self.runs, everything=self._dispatcher.stopping)
         stale += self._write_ends(now)
         for run in [run for run in self.runs.values() if run.need is Need.GONE]:
             self._forget(run)
@@ -292,11 +285,6 @@ class HostWorker:
             if run.freed_bytes and self._engine:
                 self._engine.pump.stored(run.attempt_id, run.freed_bytes)
                 run.freed_bytes = 0
-
-    def _store_usage(self) -> None:
-        if self._readings:
-            ledger.store_usage(list(self._readings.values()), self.runs)
-            self._readings.clear()
 
     def _ended(self, run: Run, now: float) -> None:
         assert self._engine is not None

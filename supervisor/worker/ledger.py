@@ -25,7 +25,7 @@ from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.log_pump import PieceRead
 from supervisor.worker.progress import judge_exit
 from supervisor.worker.run import LogStage, Run
-from supervisor.worker.watch import UsageRead
+from supervisor.worker.sampler import UsageRead
 
 logger = structlog.get_logger(__name__)
 
@@ -54,7 +54,8 @@ def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float,
         with crumb(attempt.id):
             run = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
             poison.approach(run, now)
-            run.usage = usage.UsageTotals() if run.is_poison else usage.UsageTotals.stored(attempt.id)
+            if not run.is_poison:
+                run.usage, run.series = usage.restored(attempt)
             if attempt.id in time_left:
                 run.deadline_clock = now + time_left[attempt.id].total_seconds()
         runs.append(run)
@@ -174,9 +175,16 @@ def _resync(run: Run) -> bool:
 
 
 def store_usage(readings: Sequence[UsageRead], runs: dict[UUID, Run]) -> None:
-    """Store readings and take them into the totals."""
-    latest = {reading.run_id: reading for reading in readings if reading.run_id in runs}
-    usage.append([usage.row(key, runs[key].epoch, reading.usage) for key, reading in latest.items()])
+    """Store the newest reading of each run, and its totals."""
+    rows, after = [], {}
+    for reading in readings:
+        run = runs[reading.run_id]
+        row, after[run.attempt_id] = usage.row(
+            run.attempt_id, run.epoch, reading.usage, reading.totals, run.series
+        )
+        rows.append(row)
+    for attempt_id in usage.append(rows):
+        runs[attempt_id].series = after[attempt_id]
 
 
 def write_ends(runs: Sequence[Run], host_name: str, who: str, crumb: Crumb) -> tuple[list[Run], list[Run]]:
@@ -297,16 +305,10 @@ def texts(run: Run) -> dict[str, Any]:
 
 
 def _execution(run: Run) -> dict[str, Any]:
-    totals = run.usage
+    seen = run.seen
+    figures = run.usage.told(seen.started_at, seen.finished_at) if seen else run.usage.so_far()
     return {
+        **figures,
         **texts(run),
         "docker_log": excerpts.as_text("\n".join(run.engine_lines).encode()),
-        "peak_memory_bytes": totals.peak_memory_bytes,
-        "average_memory_bytes": totals.average_memory_bytes,
-        "cpu_seconds": totals.cpu_seconds,
-        "network_rx_bytes": totals.network_rx_bytes,
-        "network_tx_bytes": totals.network_tx_bytes,
-        "block_read_bytes": totals.block_read_bytes,
-        "block_write_bytes": totals.block_write_bytes,
-        "peak_pids": totals.peak_pids,
     }

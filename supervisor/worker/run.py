@@ -15,10 +15,10 @@ from uuid import UUID
 
 from hosts.executors.contract import JobView, Observation
 from jobs import outcome, spec
+from jobs.measures import Series, UsageTotals
 from jobs.models import Attempt
 from jobs.outcome import Verdict, start_deadline_passed
 from jobs.states import NOT_STARTED, POISON_AFTER, SLOT_HOLDING, AttemptState, Outcome
-from jobs.usage import UsageTotals
 from supervisor.worker.log_pump import PieceRead
 
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -124,6 +124,7 @@ class Run:
     stderr_bytes: int = 0
     logs_note: str = ""
     usage: UsageTotals = field(default_factory=UsageTotals)
+    series: Series = field(default_factory=Series)
     engine_lines: list[str] = field(default_factory=list)
 
     @classmethod

@@ -15,11 +15,13 @@ from django.urls import reverse
 
 from admin_ui.admin import log_view
 from hosts.executors import frames
-from jobs.models import ContainerJob, JobEvent, LogChunk
+from hosts.executors.contract import Usage
+from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent, LogChunk
 from jobs.states import AttemptState, JobStatus, Outcome
 from tests.admin_ui.rows import store_log
 from tests.admin_ui.test_admin_pages import url
 from tests.jobs.attempts import end, make_attempt
+from tests.jobs.test_usage import store_readings
 from tests.support.factories import make_host, make_job, make_template
 
 pytestmark = pytest.mark.django_db
@@ -282,3 +284,19 @@ def test_the_log_is_not_for_everybody(client, logged):
     client.force_login(User.objects.create_user("clerk", is_staff=True))
     assert client.get(log_of(logged)).status_code == 403
     assert client.get(log_of(logged), {"raw": "1"}).status_code == 403
+
+
+class TestMeasures:
+    def test_a_figure_that_nobody_took_says_so_and_nothing_used_is_0(self, admin_client):
+        attempt = make_attempt(AttemptState.RUNNING, container_id="c1")
+        store_readings(attempt, Usage(memory_bytes=2048))
+        page = admin_client.get(url(Attempt, "change", attempt.pk)).content.decode()
+        assert "Peak memory: 2.0 KiB" in page
+        assert "CPU time: not measured" in page
+        assert end(attempt, network_rx_bytes=0)
+        for model in (ContainerJob, ContainerExecution):
+            page = admin_client.get(url(model, "change", attempt.job_id)).content.decode()
+            assert "Peak memory: not measured" in page
+            assert "Peak PIDs: not measured" in page
+            assert "Network in: 0 B" in page
+        assert "not measured" in admin_client.get(url(ContainerExecution, "changelist")).content.decode()

@@ -107,7 +107,6 @@ def template_form(**fields):
         "stop_grace_seconds": "10",
         "max_attempts": "1",
         "retry_on": "[]",
-        "pull_policy": "if-not-present",
         "stop_signal": "SIGTERM",
         "max_log_bytes": str(1024**3),
         "retry_delay_seconds": "1",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from django.db.models.functions import Now
 
-from jobs.models import ContainerExecution, ContainerTemplate, EnvironmentVariable, UsageSample
+from hosts.executors.contract import Usage
+from jobs.measures import FIGURES
+from jobs.models import Attempt, ContainerExecution, ContainerJob, ContainerTemplate, EnvironmentVariable
 from jobs.states import AttemptState, JobStatus, Outcome
 from tests.admin_ui.commands import jobs
 from tests.admin_ui.rows import store_log
 from tests.jobs.attempts import end, make_attempt
+from tests.jobs.test_usage import store_readings
 from tests.support.factories import make_host, make_job, make_template
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +36,7 @@ def test_list_needs_as_many_queries_for_many_jobs_as_for_one(django_assert_num_q
     host = make_host("a")
     for _ in range(5):
         make_attempt(AttemptState.RUNNING, host=host, job=make_job())
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         assert len(jobs("list", "--json").json) == 5
 
 
@@ -116,11 +120,28 @@ def test_a_job_without_attempts_has_no_table():
 
 def test_a_running_job_shows_what_it_used_so_far():
     attempt = make_attempt(AttemptState.RUNNING)
-    UsageSample.objects.create(attempt=attempt, memory_bytes=10, cpu_seconds=1.0)
-    UsageSample.objects.create(attempt=attempt, memory_bytes=7, cpu_seconds=2.0)
+    store_readings(attempt, Usage(memory_bytes=10, cpu_seconds=1.0), Usage(memory_bytes=7, cpu_seconds=2.0))
     ContainerExecution.objects.create(job=attempt.job, attempt_number=0, peak_memory_bytes=999)
     record = jobs("show", str(attempt.job_id), "--json").json
     assert (record["peak_memory_bytes"], record["cpu_seconds"]) == (10, 2.0)
+    assert record["network_rx_bytes"] is None
+
+
+def test_what_was_not_measured_is_null_for_programs_and_said_to_people():
+    attempt = make_attempt(AttemptState.EXITED, container_id="c" * 64)
+    Attempt.objects.update(started_at=Now())
+    ContainerJob.objects.update(started_at=Now())
+    assert end(attempt, cpu_seconds=0.0)
+    record = jobs("show", str(attempt.job_id), "--json").json
+    assert {name: record[name] for name in FIGURES} == {**dict.fromkeys(FIGURES), "cpu_seconds": 0.0}
+    text = jobs("show", str(attempt.job_id)).text
+    assert "CPU time        0.00 s" in text
+    for name in ("Peak memory", "Average memory", "Network in", "Network out", "Disk read", "Peak PIDs"):
+        assert f"{name:14}  not measured" in text
+
+
+def test_nothing_is_said_of_measures_before_a_job_starts():
+    assert "measured" not in jobs("show", str(make_job().pk)).text
 
 
 def test_how_far_a_pull_is_is_shown_in_list_show_and_json():

@@ -11,13 +11,13 @@ from hosts import leases
 from hosts.errors import LeaseLost
 from hosts.models import DockerHost, HostLease, HostState
 from hosts.operations import HostRefused
-from jobs import moves, usage
+from jobs import moves
 from jobs.declare_lost import declare_lost
 from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent, Tally
 from jobs.states import OPEN_STATES, AttemptState
 from tests.jobs.attempts import everything, make_attempt, row, take
 from tests.jobs.chunks import err, out, store
-from tests.jobs.test_usage import READING
+from tests.jobs.test_usage import READING, store_readings
 from tests.support.factories import make_host, make_job, make_template
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +58,7 @@ def test_what_was_said_and_used_so_far_is_kept(host):
     attempt = make_attempt(AttemptState.RUNNING, host=host)
     Attempt.objects.update(started_at=Now() - timedelta(seconds=90))
     store(attempt, out("out\n"), err("err\n"))
-    usage.append([usage.row(attempt.id, attempt.epoch, READING)])
+    store_readings(attempt, READING)
     declare_lost(host.id, who="ann")
     said = ContainerExecution.objects.get()
     assert (said.stdout, said.stderr, said.stdout_bytes) == ("out\n", "err\n", 4)

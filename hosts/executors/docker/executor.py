@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from hosts import registries
 from hosts.errors import ContainerBusy, DockerConnectionError, EngineError
+from hosts.executors import cgroups
 from hosts.executors.contract import (
     LABEL_PREFIX,
     ContainerExecutor,
@@ -25,6 +26,9 @@ from hosts.executors.contract import (
 )
 from hosts.executors.docker import endpoint, events, images, lifetime, logs, readings, refusals, spec
 from hosts.executors.docker.client import Client, Reply
+
+_UNKNOWN: Any = object()
+_MOST_PLACES = 1000  # of containers whose files are known; most of them have ended
 
 
 class DockerExecutor(ContainerExecutor):
@@ -48,6 +52,7 @@ class DockerExecutor(ContainerExecutor):
         self._endpoint = endpoint.endpoint_from(host.name, host.base_url, host.config)
         self._client = Client(self._endpoint)
         self._digests: dict[tuple[str, str], str] = {}
+        self._places: dict[str, cgroups.Place | None] = {}
 
     @classmethod
     def validate_config(cls, base_url: str, config: Mapping[str, Any]) -> list[str]:
@@ -156,7 +161,15 @@ class DockerExecutor(ContainerExecutor):
         yield from events.watch(self._endpoint, self._client.version(), self.host.installation, stop)
 
     def usage(self, container_id: str) -> Usage | None:
-        """One reading, or None if the container is not running (any more)."""
+        """One reading, or None if the container is not running (any more).
+
+        From the kernel's files where the container is a process of this machine that we can see; else from
+        the engine, which takes a second for it.
+        """
+        if self._endpoint.socket_path:
+            runs, place = self._place(container_id)
+            if place or not runs:
+                return cgroups.read(place) if place else None
         params = {"stream": "false", "one-shot": "true"}
         reply = self._client.get(_path(container_id, "/stats"), params=params)
         if refusals.says_gone(reply.status, reply.message) or reply.status == HTTPStatus.CONFLICT:
@@ -202,6 +215,21 @@ class DockerExecutor(ContainerExecutor):
             return self._client.unexpected(reply)
         self.remove(container_id)
         return refusal
+
+    def _place(self, container_id: str) -> tuple[bool, cgroups.Place | None]:
+        """Whether it runs, and where its files are: asked once, as they and its pid stay while it does."""
+        known = self._places.get(container_id, _UNKNOWN)
+        if known is _UNKNOWN:
+            inspected = self._inspect(container_id)
+            pid = inspected["State"].get("Pid") if inspected else 0
+            if not inspected or not pid:
+                return False, None
+            own_network = readings.has_own_network(inspected)
+            for oldest in list(self._places)[: -_MOST_PLACES + 1]:
+                self._places.pop(oldest, None)
+            known = cgroups.find(pid, container_id, own_network=own_network)
+            self._places[container_id] = known
+        return True, known
 
     def _inspect(self, ref: str) -> dict[str, Any] | None:
         reply = self._client.get(_path(ref, "/json"))

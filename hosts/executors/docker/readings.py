@@ -75,21 +75,37 @@ def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineF
     )
 
 
+def has_own_network(inspected: Mapping[str, Any]) -> bool:
+    """Whether nobody else sends and receives over the container's network."""
+    mode = str(inspected["HostConfig"].get("NetworkMode") or "")
+    return mode != "host" and not mode.startswith(("container:", "ns:"))
+
+
 def usage(stats: Mapping[str, Any]) -> Usage | None:
-    """One reading from GET /containers/<id>/stats; None if the container was not running."""
+    """One reading from GET /containers/<id>/stats; None if the container was not running.
+
+    The engine writes 0 for a counter that it has not got; of those, none is taken for a figure.
+    """
     if str(stats.get("read", _NEVER)).startswith(_NEVER):
         return None
-    cpu = (stats.get("cpu_stats") or {}).get("cpu_usage") or {}
+    # No process runs without time.
+    cpu = ((stats.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage") or None
+    memory = stats.get("memory_stats") or {}
+    details = memory.get("stats") or {}
     networks = (stats.get("networks") or {}).values()
     blocks = (stats.get("blkio_stats") or {}).get("io_service_bytes_recursive")
     return Usage(
-        memory_bytes=_memory(stats.get("memory_stats") or {}),
-        cpu_seconds=cpu["total_usage"] / 1e9 if "total_usage" in cpu else None,
+        at=moment(stats["read"]),
+        memory_bytes=_memory(memory),
+        cache_bytes=_cache(details, "inactive_file", "active_file"),
+        # Engines with cgroup v2 do not send it. Docker leaves a failcnt of 0 out.
+        memory_high_bytes=memory.get("max_usage") or None if details and not memory.get("failcnt") else None,
+        cpu_seconds=cpu / 1e9 if cpu else None,
         network_rx_bytes=_total(network.get("rx_bytes") for network in networks),
         network_tx_bytes=_total(network.get("tx_bytes") for network in networks),
         block_read_bytes=_blocks(blocks, "read"),
         block_write_bytes=_blocks(blocks, "write"),
-        pids=(stats.get("pids_stats") or {}).get("current"),
+        pids=(stats.get("pids_stats") or {}).get("current") or None,
     )
 
 
@@ -113,16 +129,23 @@ def _ports(ports: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _memory(memory: Mapping[str, Any]) -> int | None:
-    if "usage" not in memory:
+    # The page cache counts as used, but goes away by itself. Without the details (Podman sends none) nobody
+    # knows how much of the whole it is.
+    cache = _cache(memory.get("stats") or {}, "inactive_file")
+    if "usage" not in memory or cache is None:
         return None
-    # The page cache counts as used, but goes away by itself; cgroup v1 and v2 name it differently.
-    details = memory.get("stats") or {}
-    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
-    return max(0, int(memory["usage"]) - int(cache))
+    return max(0, int(memory["usage"]) - cache)
+
+
+def _cache(details: Mapping[str, Any], *names: str) -> int | None:
+    """Bytes of the page cache; cgroup v1 tells them with and without what is below, v2 only with."""
+    parts = [details.get(f"total_{name}", details.get(name)) for name in names]
+    return None if None in parts else sum(map(int, parts))
 
 
 def _blocks(entries: Iterable[Mapping[str, Any]] | None, direction: str) -> int | None:
-    if entries is None:
+    if not entries:
+        # None: no controller, or no traffic on v2. []: v1, where new kernels count for few devices.
         return None
     return sum(int(entry["value"]) for entry in entries if str(entry["op"]).lower() == direction)
 

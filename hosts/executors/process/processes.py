@@ -8,6 +8,7 @@ import select
 import signal
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import psutil
 
@@ -86,7 +87,10 @@ def members(container_id: str) -> list[psutil.Process]:
 
 
 def measure(run: Run) -> Usage | None:
-    """One reading of all processes of the job together; None if there is none."""
+    """One reading of all processes of the job together; None if there is none.
+
+    Without block I/O: what a process did is forgotten when it ends, so the sum would be too small.
+    """
     with handle(run.shim_pid, run.shim_ticks) as shim:
         if shim is None:
             return None
@@ -101,24 +105,21 @@ def measure(run: Run) -> Usage | None:
     if not readings:
         return None
     return Usage(
-        memory_bytes=int(sum(memory for memory, *_ in readings)),
-        cpu_seconds=round(
-            sum(cpu for _, cpu, *_ in readings) + buried.children_user + buried.children_system, 2
-        ),
-        block_read_bytes=int(sum(read for *_, read, _ in readings)),
-        block_write_bytes=int(sum(written for *_, written in readings)),
+        at=datetime.now(UTC),
+        memory_bytes=int(sum(memory for memory, _ in readings)),
+        cpu_seconds=round(sum(cpu for _, cpu in readings) + buried.children_user + buried.children_system, 2),
         pids=len(readings),
     )
 
 
-def _measure_one(process: psutil.Process) -> tuple[float, float, float, float] | None:
+def _measure_one(process: psutil.Process) -> tuple[float, float] | None:
     try:
         with process.oneshot():
-            memory, cpu, io = process.memory_info().rss, process.cpu_times(), process.io_counters()
+            memory, cpu = process.memory_info().rss, process.cpu_times()
     except psutil.Error:
         return None
     used = cpu.user + cpu.system + cpu.children_user + cpu.children_system
-    return memory, used, io.read_bytes, io.write_bytes
+    return memory, used
 
 
 def _send(pidfd: int, number: signal.Signals) -> None:
