@@ -15,7 +15,13 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+)
 
 from hosts import identity, installation
 from hosts.errors import ConfigurationError
@@ -31,6 +37,7 @@ from supervisor.listening import Listener, listener
 from supervisor.models import Role
 from supervisor.processes import Known
 from supervisor.signals import SignalInbox
+from supervisor.watchdog import Watchdog
 from supervisor.worker.inbox import Wake
 
 logger = structlog.get_logger(__name__)
@@ -54,13 +61,31 @@ class Clerk:
         self._known: list[Known] = []
         self._hosts_clock = self._beat_clock = self._reasons_clock = 0.0
         self._listener: Listener | None = None
-        self._stopping = False
+        self._stopping = self._in_trouble = False
 
     def run(self) -> int:
         """Work until told to stop; one of `supervisor.exit_codes`."""
         database.use_own_options()
+        Watchdog(is_stopping=lambda: self._signals.any_came, progress=lambda: self._pipes.tell(b"."))
         if not database.wait_for(self._tick, self._wake):
             return OK if self._stopping else TRY_LATER
+        try:
+            code = self._refusal()
+        except (OperationalError, InterfaceError) as exc:
+            logger.warning("the database went away while the clerk booted", reason=str(exc).strip())
+            return TRY_LATER
+        if code != OK:
+            return code
+        self._pipes.tell(b"R")
+        while self._tick():
+            self._wake.wait(self._turn())
+        database.hurry()
+        with contextlib.suppress(DatabaseError, InterfaceError):
+            processes.forget(self._supervisor)
+        return OK
+
+    def _refusal(self) -> int:
+        """Why nothing may be done with this database, as an exit code; OK if it may."""
         try:
             installation.current()
         except ConfigurationError as exc:
@@ -69,11 +94,6 @@ class Clerk:
         if unknown := self._unknown_hosts():
             logger.error("there is no host of that name", names=unknown, known=_some_names())
             return NOT_FOUND
-        self._pipes.tell(b"R")
-        while self._tick():
-            self._wake.wait(self._turn())
-        with contextlib.suppress(DatabaseError, InterfaceError):
-            processes.forget(self._supervisor)
         return OK
 
     def _tick(self) -> bool:
@@ -104,9 +124,12 @@ class Clerk:
                 self._reasons_clock = now + _REASONS_EVERY_SECONDS
                 reasons.write()
         except (DatabaseError, InterfaceError) as exc:
-            logger.warning("database trouble", reason=str(exc).strip())
+            if not self._in_trouble:
+                logger.warning("database trouble", reason=str(exc).strip())
+            self._in_trouble = True
             self._forget_connection()
             return _AFTER_TROUBLE_SECONDS
+        self._in_trouble = False
         next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock)
         return max(0.0, min(next_clock - now, self._listener.patience))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from hosts.identity import boot_clock
@@ -17,9 +17,20 @@ WAIT_SECONDS = 60.0
 _ASK_EVERY_SECONDS = 0.5
 
 
-_POSTGRES_OPTIONS = (
+_POSTGRES_SETTINGS = (
     "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=30000"
+    # Django would ask for it in a statement of its own, before anybody watches the connection.
+    " -c TimeZone=UTC"
 )
+_POSTGRES_OPTIONS = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_CONNECT_SECONDS_STOPPING = 2  # the least that libpq knows
 _SQLITE_BUSY_SECONDS = 2
 
 
@@ -34,9 +45,16 @@ def use_own_options() -> None:
     options = settings["OPTIONS"] = dict(settings.get("OPTIONS", {}))
     options.pop("pool", None)
     if connection.vendor == "postgresql":
-        options["options"] = f"{options.get('options', '')} {_POSTGRES_OPTIONS}".strip()
+        options.update(_POSTGRES_OPTIONS)
+        options["options"] = f"{options.get('options', '')} {_POSTGRES_SETTINGS}".strip()
     else:
         options["timeout"] = _SQLITE_BUSY_SECONDS
+
+
+def hurry() -> None:
+    """The process is stopping: let no attempt to connect hold that up for long."""
+    if connection.vendor == "postgresql":
+        connection.settings_dict["OPTIONS"]["connect_timeout"] = _CONNECT_SECONDS_STOPPING
 
 
 def wait_for(tick: Callable[[], bool], wake: Wake, *, seconds: float = WAIT_SECONDS) -> bool:
@@ -62,7 +80,7 @@ def trouble_with_database() -> str:
     try:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError as exc:
+    except (DatabaseError, InterfaceError) as exc:
         connection.close()
         return " ".join(str(exc).split())
     return f"{len(missing)} migrations are missing; run `manage.py migrate`" if missing else ""

@@ -19,6 +19,7 @@ from hosts.models import DockerHost
 from supervisor import database, processes
 from supervisor.models import Role
 from supervisor.signals import SignalInbox
+from supervisor.watchdog import Watchdog
 from supervisor.worker.host import HostWorker, WorkerSettings
 from supervisor.worker.inbox import Wake
 from supervisor.worker.loop import WorkerLoop
@@ -49,6 +50,7 @@ class Standalone:
         self._me = identity.current()
         self._wake = Wake()
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT))
+        Watchdog(is_stopping=lambda: self._signals.any_came)
         self._beat_clock = 0.0
         self._settings = settings = WorkerSettings(
             installation=installation.current().id,
@@ -68,7 +70,8 @@ class Standalone:
             self._loop.run(until=self._is_done)
         finally:
             self._loop.detach(self._options.shutdown_timeout_seconds)
-            self._forget_row()
+            if not self._loop.is_database_away:
+                self._forget_row()
         return self._claimed_before + sum(worker.claimed_count for worker in self._workers)
 
     def tick(self) -> bool:

@@ -68,7 +68,7 @@ class HostWorker:
         self.claimed_count = 0
         self._engine: Engine | None = None
         self._readings: dict[UUID, UsageRead] = {}
-        self._poll_clock = self._renew_clock = self._take_clock = 0.0
+        self._poll_clock = self._renew_clock = self._take_clock = self._expired_clock = 0.0
         self._poked = self._claim_due = True
         self._crowded = False
         self._claims = 0
@@ -98,6 +98,10 @@ class HostWorker:
             self._log.warning("lease lost", reason=str(exc))
             self.abandon()
         return self._patience(now)
+
+    def let_holders_first(self, until_clock: float) -> None:
+        """The database was away, for everybody: who held a host until then may renew its lease first."""
+        self._expired_clock = until_clock
 
     def poke(self) -> None:
         """Somebody says that there is something new in the database."""
@@ -129,7 +133,9 @@ class HostWorker:
         if now < self._take_clock:
             return False
         self._take_clock = now + _TAKE_AGAIN_SECONDS
-        lease = claims.take_host(self.host.id, who=self.settings.identity)
+        lease = claims.take_host(
+            self.host.id, who=self.settings.identity, even_expired=now >= self._expired_clock
+        )
         if lease is None:
             return False
         try:
@@ -350,21 +356,28 @@ class HostWorker:
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────
 
-    def detach(self, until_clock: float) -> None:
-        """Finish the writes in hand, keep the log read so far, give the lease back. Containers run on."""
+    def detach(self, until_clock: float, *, may_write: bool = True) -> None:
+        """Finish the writes in hand, keep the log read so far, give the lease back. Containers run on.
+
+        Not `may_write`: the database is away. Whoever takes the host finds all of it at the engine.
+        """
         if self.lease is None or self._engine is None:
             return
         engine = self._engine
         self._dispatcher.stopping = True
         try:
-            self._finish_steps(until_clock)
+            if may_write:
+                self._finish_steps(until_clock)
         finally:
             self.lease.trusted_until = 0.0  # what still waits for a thread must not be done any more
             engine.stop(max(0.2, until_clock - boot_clock()))
-        self._take_messages(boot_clock())
-        self._write(boot_clock())
-        leases.release(self.lease)
-        self._log.info("host released", attempts=len(self.runs))
+        if may_write:
+            self._take_messages(boot_clock())
+            self._write(boot_clock())
+            leases.release(self.lease)
+            self._log.info("host released", attempts=len(self.runs))
+        else:
+            self._log.warning("host not released: the database is away", attempts=len(self.runs))
         self.lease, self._engine = None, None
 
     def _finish_steps(self, until_clock: float) -> None:
