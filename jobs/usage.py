@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from hosts import fitting
 from hosts.executors.contract import Usage
 from jobs import batches
 from jobs.models import Attempt, UsageSample
@@ -68,6 +69,18 @@ class UsageTotals:
         for sample in UsageSample.objects.filter(attempt_id=attempt_id).values(*_MEASURES):
             totals.add(Usage(**sample))
         return totals
+
+
+def storable(usage: Usage) -> tuple[Usage, dict[str, str]]:
+    """The reading without the measures that no column takes, and what is the matter with each of those."""
+    left_out = {}
+    for name in _MEASURES:
+        value, trouble = fitting.fit(UsageSample._meta.get_field(name), getattr(usage, name))  # type: ignore[arg-type]
+        if not trouble and value is not None and value < 0:
+            trouble = "less than nothing"
+        if trouble:
+            left_out[name] = trouble
+    return replace(usage, **dict.fromkeys(left_out)), left_out
 
 
 _COLUMNS: dict[str, Any] = {

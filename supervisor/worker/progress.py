@@ -13,6 +13,7 @@ from hosts.errors import ContainerExecutionError, ImageMissing
 from hosts.executors.contract import Observation
 from jobs import outcome
 from jobs.adoption import Found, classify
+from jobs.models import Attempt
 from jobs.outcome import Exit, Verdict
 from jobs.states import NOT_STARTED, AttemptState, Outcome
 from supervisor.worker.run import (
@@ -29,6 +30,7 @@ _FIRST_LOOK_SECONDS = 0.15
 _LOST_AFTER = 2
 _ABSENT_WAIT_SECONDS = 2.0
 _MOST_PULLS = 3
+_LONGEST_ID = Attempt._meta.get_field("container_id").max_length or 0
 
 
 def apply(run: Run, done: StepDone, *, installation: UUID, now: float) -> None:
@@ -107,6 +109,9 @@ def _ensured(run: Run, seen: Any, installation: UUID, now: float) -> None:
     if seen.fresh:
         run.engine_lines.append(f"create {seen.container_id[:12]}")
         run.start_sent = False
+        if len(seen.container_id) > _LONGEST_ID:
+            reject(run, _id_too_long(seen))
+            return
         run.container_id = seen.container_id
         run.prepare("fence", Need.START, **_columns(run, seen))
         return
@@ -237,6 +242,15 @@ def _columns(run: Run, seen: Observation) -> dict[str, Any]:
 
 def _running_columns(run: Run) -> dict[str, Any]:
     return {"container_id": run.container_id, "timeout_seconds": run.spec["timeout_seconds"]}
+
+
+def _id_too_long(seen: Observation) -> ContainerExecutionError:
+    return ContainerExecutionError(
+        f"The engine gave the container {seen.name} an id of {len(seen.container_id)} characters; "
+        f"{_LONGEST_ID} can be stored, and a shortened id could be another container's.",
+        failure_class="create_refused",
+        hint="It was not started. Look at what answers at the host's address: Docker's ids have 64.",
+    )
 
 
 def _name_conflict(seen: Observation) -> ContainerExecutionError:
