@@ -11,6 +11,7 @@ import structlog
 
 from hosts.errors import EngineError
 from hosts.executors.contract import ContainerExecutor, Hint, Usage
+from jobs import usage as usage_rows
 from supervisor.worker.inbox import Inbox
 
 logger = structlog.get_logger(__name__)
@@ -46,15 +47,19 @@ class Watcher:
             try:
                 for hint in self._executor.watch(self._stop):
                     failures = 0
-                    self._inbox.put(hint)
+                    self._hint(hint)
             except EngineError as exc:
                 logger.debug("events lost", reason=str(exc))
             except Exception:  # hints may fail; the regular look finds everything without them
                 logger.exception("events crashed")
             if not self._stop.is_set():
-                self._inbox.put(Hint(container_id=None, action="disconnected"))
+                self._hint(Hint(container_id=None, action="disconnected"))
                 self._stop.wait(_RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)])
                 failures += 1
+
+    def _hint(self, hint: Hint) -> None:
+        # Each action apart: a memory kill must not vanish behind the exit that follows it.
+        self._inbox.put_latest((hint.container_id, hint.action), hint)
 
 
 class Sampler:
@@ -64,6 +69,7 @@ class Sampler:
         self._executor, self._inbox = executor, inbox
         self._due: dict[UUID, float] = {}
         self._containers: dict[UUID, str] = {}
+        self._complained: set[UUID] = set()
         self._changed = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
@@ -81,6 +87,7 @@ class Sampler:
         """Read it no more."""
         self._containers.pop(run_id, None)
         self._due.pop(run_id, None)
+        self._complained.discard(run_id)
 
     def stop(self) -> None:
         """Ask the thread to end after the reading it is in."""
@@ -104,12 +111,17 @@ class Sampler:
         if container_id is None:
             return
         try:
-            usage = self._executor.usage(container_id)
+            reading = self._executor.usage(container_id)
         except EngineError as exc:
             logger.debug("usage not read", reason=str(exc), attempt=str(run_id))
             return
         except Exception:  # a reading may fail; the next one may not
             logger.exception("usage crashed", attempt=str(run_id))
             return
-        if usage is not None:
-            self._inbox.put(UsageRead(run_id, usage))
+        if reading is None:
+            return
+        usage, left_out = usage_rows.storable(reading)
+        if left_out and run_id not in self._complained:
+            self._complained.add(run_id)
+            logger.warning("measures of a container left out", attempt=str(run_id), columns=left_out)
+        self._inbox.put_latest((UsageRead, run_id), UsageRead(run_id, usage))
