@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from jobs import operations
