@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from setproctitle import setproctitle
 
 from hosts import identity, installation
@@ -79,7 +79,7 @@ class Standalone:
         if self._signals.take():
             logger.info("stopping; containers run on")
             return False
-        if boot_clock() >= self._beat_clock:
+        if boot_clock() >= self._beat_clock and not self._loop.is_database_away:
             self._beat_clock = boot_clock() + _BEAT_EVERY_SECONDS
             self._beat()
         return True
@@ -99,13 +99,13 @@ class Standalone:
         )
         try:
             processes.beat(self._id, [known])
-        except DatabaseError as exc:
+        except (DatabaseError, InterfaceError) as exc:
             logger.debug("no heartbeat", reason=str(exc))
 
     def _forget_row(self) -> None:
         try:
             processes.forget(self._id)
-        except DatabaseError as exc:
+        except (DatabaseError, InterfaceError) as exc:
             logger.debug("row not removed", reason=str(exc))
 
     def _spare_room(self) -> int | None:
