@@ -49,6 +49,7 @@ _REFUSALS = (
     ValidationError,
     ValueError,
 )
+_MOST_CHARACTERS = 4 * fitting.TEXT_LIMIT
 _PROGRAM_LIMIT = "54"  # the class of PostgreSQL's errors that say `too large`, `too deep`
 Row = Mapping[str, Any]
 Columns = Mapping[str, "models.Field[Any, Any]"]
@@ -176,10 +177,17 @@ def _adapt(field: models.Field[Any, Any], value: Any) -> Any:
         return None
     # No NUL reaches a text: PostgreSQL refuses it, and one bad row must not stop the others of its batch.
     if isinstance(field, models.JSONField):
-        return json.dumps(value).replace("\\u0000", "\\ufffd")
+        return _bounded(json.dumps(value).replace("\\u0000", "\\ufffd"))
     if isinstance(value, str):
-        value = value.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+        value = _bounded(value.replace("\x00", "\N{REPLACEMENT CHARACTER}"))
     return field.get_db_prep_value(value, connection)
+
+
+def _bounded(text: str) -> str:
+    # A database takes more than this, and at some size no more in time: that would look like an outage.
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f"{len(text)} characters are too many for a column")
+    return text
 
 
 def once_each(rows: Iterable[Row]) -> list[list[Row]]:

@@ -276,8 +276,11 @@ def test_five_minutes_without_a_database_are_like_five_seconds(
 ) -> None:
     make_process_host(tmp_path)
     template = make_template()
-    with supervising.running("supervise", database_url=own_url) as command:
-        wait_for_workers(1)
+    with (
+        supervising.running("supervise", database_url=own_url) as command,
+        supervising.running("supervise", database_url=own_url),  # one that would like to have the host too
+    ):
+        wait_for_workers(2)
         pids, job = [process.pid for process in command.tree], Counting.begin(template, marks)
         began = time.monotonic()
         server.kill() if how == "killed" else server.pause()
