@@ -68,7 +68,8 @@ class HostWorker:
         self.claimed_count = 0
         self._engine: Engine | None = None
         self._readings: dict[UUID, UsageRead] = {}
-        self._poll_clock = self._renew_clock = self._take_clock = self._expired_clock = 0.0
+        self._poll_clock = self._renew_clock = self._take_clock = 0.0
+        self.leave_expired_until = 0.0  # until then, whoever held the host may renew a lease that ran out
         self._poked = self._claim_due = True
         self._crowded = False
         self._claims = 0
@@ -98,10 +99,6 @@ class HostWorker:
             self._log.warning("lease lost", reason=str(exc))
             self.abandon()
         return self._patience(now)
-
-    def let_holders_first(self, until_clock: float) -> None:
-        """The database was away, for everybody: who held a host until then may renew its lease first."""
-        self._expired_clock = until_clock
 
     def poke(self) -> None:
         """Somebody says that there is something new in the database."""
@@ -133,9 +130,8 @@ class HostWorker:
         if now < self._take_clock:
             return False
         self._take_clock = now + _TAKE_AGAIN_SECONDS
-        lease = claims.take_host(
-            self.host.id, who=self.settings.identity, even_expired=now >= self._expired_clock
-        )
+        even_expired = now >= self.leave_expired_until
+        lease = claims.take_host(self.host.id, who=self.settings.identity, even_expired=even_expired)
         if lease is None:
             return False
         try:
@@ -357,10 +353,7 @@ class HostWorker:
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────
 
     def detach(self, until_clock: float, *, may_write: bool = True) -> None:
-        """Finish the writes in hand, keep the log read so far, give the lease back. Containers run on.
-
-        Not `may_write`: the database is away. Whoever takes the host finds all of it at the engine.
-        """
+        """Finish the writes in hand, keep the log read so far, give the lease back. Containers run on."""
         if self.lease is None or self._engine is None:
             return
         engine = self._engine
@@ -376,7 +369,7 @@ class HostWorker:
             self._write(boot_clock())
             leases.release(self.lease)
             self._log.info("host released", attempts=len(self.runs))
-        else:
+        else:  # whoever takes the host finds all of it at the engine
             self._log.warning("host not released: the database is away", attempts=len(self.runs))
         self.lease, self._engine = None, None
 

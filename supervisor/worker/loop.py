@@ -93,7 +93,7 @@ class WorkerLoop:
         if self._database_failures:
             logger.info("database is back")
             for worker in self.workers:
-                worker.let_holders_first(boot_clock() + _HOLDERS_FIRST_SECONDS)
+                worker.leave_expired_until = boot_clock() + _HOLDERS_FIRST_SECONDS
         self._database_failures = 0
         return min([*waits, _LONGEST_WAIT_SECONDS])
 

@@ -18,8 +18,8 @@ from tests.support.postgres import PostgresServer
 
 @pytest.fixture(scope="package")
 def own_server() -> Iterator[PostgresServer]:
-    """A server with an empty, migrated database `outages`, and a copy of it for each test to be made from."""
-    with PostgresServer({"tcp_keepalives_idle": "10"}) as server:
+    """A server for all tests of the package; each test gets a database of its own on it."""
+    with PostgresServer() as server:
         yield server
 
 
