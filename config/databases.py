@@ -30,6 +30,8 @@ POSTGRES_OPTIONS = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    # The same for one to whom something was sent: keepalives wait for nothing to be under way.
+    "tcp_user_timeout": 60_000,
 }
 
 

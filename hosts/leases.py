@@ -41,19 +41,24 @@ class Lease:
 
 
 def take(
-    host_id: UUID, *, who: ProcessIdentity, clock: Callable[[], float] = identity.boot_clock
+    host_id: UUID,
+    *,
+    who: ProcessIdentity,
+    even_expired: bool = True,
+    clock: Callable[[], float] = identity.boot_clock,
 ) -> Lease | None:
     """Take the host's lease if it is free; None if somebody holds it. Call inside a transaction.
 
-    Free means released, expired by the database's clock, or held by a process that is proved dead. The
-    caller restamps the host's open attempts with the new epoch in the same transaction.
+    Free means released, expired by the database's clock (if `even_expired`: after an outage of the database
+    every lease has), or held by a process that is proved dead.
+    The caller restamps the host's open attempts with the new epoch in the same transaction.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(
             "leases.take needs a transaction around it, with the restamping of attempts inside."
         )
     row = _locked(host_id)
-    if not _is_free(row):
+    if not _is_free(row, even_expired=even_expired):
         return None
     sent = clock()
     owner = uuid4()
@@ -78,7 +83,7 @@ def revoke(host_id: UUID, *, even_if_held: bool) -> int | None:
     Call it inside a transaction, and restamp the host's open attempts in the same one, as with `take`.
     """
     row = _locked(host_id)
-    if not even_if_held and not _is_free(row):
+    if not even_if_held and not _is_free(row, even_expired=True):
         return None
     HostLease.objects.filter(host_id=host_id).update(epoch=row.epoch + 1, owner=None, released_at=Now())
     return row.epoch + 1
@@ -98,8 +103,10 @@ def _locked(host_id: UUID) -> HostLease:
     )
 
 
-def _is_free(row: HostLease) -> bool:
-    if row.owner is None or row.released_at is not None or row.is_expired:  # type: ignore[attr-defined]
+def _is_free(row: HostLease, *, even_expired: bool) -> bool:
+    if row.owner is None or row.released_at is not None:
+        return True
+    if even_expired and row.is_expired:  # type: ignore[attr-defined]
         return True
     holder = ProcessIdentity(row.machine, row.boot_id, row.pid_namespace, row.pid or 0, row.start_ticks or 0)
     return holder.is_proved_dead()

@@ -40,10 +40,10 @@ class Wanted:
     oldest_first: bool = False
 
 
-def take_host(host_id: UUID, *, who: ProcessIdentity) -> Lease | None:
+def take_host(host_id: UUID, *, who: ProcessIdentity, even_expired: bool = True) -> Lease | None:
     """Take the host's lease and every open attempt with it; None if somebody else holds the host."""
     with transaction.atomic():
-        lease = leases.take(host_id, who=who)
+        lease = leases.take(host_id, who=who, even_expired=even_expired)
         if lease is not None:
             Attempt.objects.filter(host_id=host_id).open().update(epoch=lease.epoch)
     return lease

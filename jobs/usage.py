@@ -7,12 +7,13 @@ end with the worker that took the readings.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
 
 from django.db import models
 
+from hosts import fitting
 from hosts.executors.contract import Usage
 from jobs import batches
 from jobs.measures import Series, UsageTotals
@@ -28,6 +29,20 @@ _MEASURES = (
     "block_write_bytes",
     "pids",
 )
+
+
+def storable(usage: Usage) -> tuple[Usage, dict[str, str]]:
+    """The reading without the measures that no column takes, and what is the matter with each of those."""
+    left_out = {}
+    for name in _MEASURES:
+        value, trouble = fitting.fit(UsageSample._meta.get_field(name), getattr(usage, name))  # type: ignore[arg-type]
+        if not trouble and value is not None and value < 0:
+            trouble = "less than nothing"
+        if trouble:
+            left_out[name] = trouble
+    return replace(usage, **dict.fromkeys(left_out)), left_out
+
+
 _COLUMNS: dict[str, Any] = {
     "attempt_id": Attempt._meta.get_field("id"),
     "epoch": Attempt._meta.get_field("epoch"),

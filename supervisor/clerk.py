@@ -15,7 +15,13 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+)
 
 from hosts import identity, installation
 from hosts.errors import ConfigurationError
@@ -32,6 +38,7 @@ from supervisor.listening import Listener, listener
 from supervisor.models import Role
 from supervisor.processes import Known
 from supervisor.signals import SignalInbox
+from supervisor.watchdog import Watchdog
 from supervisor.worker.inbox import Wake
 
 logger = structlog.get_logger(__name__)
@@ -59,13 +66,31 @@ class Clerk:
         self._hosts_clock = self._beat_clock = self._reasons_clock = self._thin_clock = 0.0
         self._thinner = SampleThinner()
         self._listener: Listener | None = None
-        self._stopping = False
+        self._stopping = self._in_trouble = False
 
     def run(self) -> int:
         """Work until told to stop; one of `supervisor.exit_codes`."""
         database.use_own_options()
+        Watchdog(is_stopping=lambda: self._signals.any_came, progress=lambda: self._pipes.tell(b"."))
         if not database.wait_for(self._tick, self._wake):
             return OK if self._stopping else TRY_LATER
+        try:
+            code = self._refusal()
+        except (OperationalError, InterfaceError) as exc:
+            logger.warning("the database went away while the clerk booted", reason=str(exc).strip())
+            return TRY_LATER
+        if code != OK:
+            return code
+        self._pipes.tell(b"R")
+        while self._tick():
+            self._wake.wait(self._turn())
+        database.hurry()
+        with contextlib.suppress(DatabaseError, InterfaceError):
+            processes.forget(self._supervisor)
+        return OK
+
+    def _refusal(self) -> int:
+        """Why nothing may be done with this database, as an exit code; OK if it may."""
         try:
             installation.current()
         except ConfigurationError as exc:
@@ -74,11 +99,6 @@ class Clerk:
         if unknown := self._unknown_hosts():
             logger.error("there is no host of that name", names=unknown, known=_some_names())
             return NOT_FOUND
-        self._pipes.tell(b"R")
-        while self._tick():
-            self._wake.wait(self._turn())
-        with contextlib.suppress(DatabaseError, InterfaceError):
-            processes.forget(self._supervisor)
         return OK
 
     def _tick(self) -> bool:
@@ -117,9 +137,12 @@ class Clerk:
                 more = self._thinner.thin()
                 self._thin_clock = now + (_THIN_AGAIN_SECONDS if more else _THIN_EVERY_SECONDS)
         except (DatabaseError, InterfaceError) as exc:
-            logger.warning("database trouble", reason=str(exc).strip())
+            if not self._in_trouble:
+                logger.warning("database trouble", reason=str(exc).strip())
+            self._in_trouble = True
             self._forget_connection()
             return _AFTER_TROUBLE_SECONDS
+        self._in_trouble = False
         next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock)
         return max(0.0, min(next_clock - now, self._listener.patience))
 

@@ -47,7 +47,8 @@ class PostgresListener:
 
     def take(self) -> list[str]:
         """What was told; once everybody, for what was said before this listened."""
-        hosts = {notice.payload for notice in self._raw.notifies(timeout=0)}
+        with connection.wrap_database_errors:
+            hosts = {notice.payload for notice in self._raw.notifies(timeout=0)}
         if self._missed:
             self._missed = False
             hosts.add(ANY)

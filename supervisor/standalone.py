@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from setproctitle import setproctitle
 
 from hosts import identity, installation
@@ -20,6 +20,7 @@ from jobs import start_deadline
 from supervisor import database, processes
 from supervisor.models import Role
 from supervisor.signals import SignalInbox
+from supervisor.watchdog import Watchdog
 from supervisor.worker.host import HostWorker, WorkerSettings
 from supervisor.worker.inbox import Wake
 from supervisor.worker.loop import WorkerLoop
@@ -50,6 +51,7 @@ class Standalone:
         self._me = identity.current()
         self._wake = Wake()
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT))
+        Watchdog(is_stopping=lambda: self._signals.any_came)
         self._beat_clock = 0.0
         self._settings = settings = WorkerSettings(
             installation=installation.current().id,
@@ -69,7 +71,8 @@ class Standalone:
             self._loop.run(until=self._is_done)
         finally:
             self._loop.detach(self._options.shutdown_timeout_seconds)
-            self._forget_row()
+            if not self._loop.is_database_away:
+                self._forget_row()
         return self._claimed_before + sum(worker.claimed_count for worker in self._workers)
 
     def tick(self) -> bool:
@@ -77,7 +80,7 @@ class Standalone:
         if self._signals.take():
             logger.info("stopping; containers run on")
             return False
-        if boot_clock() >= self._beat_clock:
+        if boot_clock() >= self._beat_clock and not self._loop.is_database_away:
             self._beat_clock = boot_clock() + _BEAT_EVERY_SECONDS
             self._beat()
         return True
@@ -98,13 +101,13 @@ class Standalone:
         try:
             processes.beat(self._id, [known])
             start_deadline.expire()
-        except DatabaseError as exc:
+        except (DatabaseError, InterfaceError) as exc:
             logger.debug("no heartbeat", reason=str(exc))
 
     def _forget_row(self) -> None:
         try:
             processes.forget(self._id)
-        except DatabaseError as exc:
+        except (DatabaseError, InterfaceError) as exc:
             logger.debug("row not removed", reason=str(exc))
 
     def _spare_room(self) -> int | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
+from django.db import InterfaceError, OperationalError
 from setproctitle import setproctitle
 
 from hosts import identity, installation
@@ -17,6 +18,7 @@ from supervisor import database
 from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
 from supervisor.fork import ChildPipes
 from supervisor.signals import SignalInbox
+from supervisor.watchdog import Watchdog
 from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.host import HostWorker, WorkerSettings
 from supervisor.worker.inbox import Wake
@@ -53,12 +55,17 @@ class WorkerProcess:
     def run(self) -> int:
         """Work until told to stop or until there is nothing to do here; one of `supervisor.exit_codes`."""
         database.use_own_options()
+        Watchdog(is_stopping=lambda: self._signals.any_came, progress=lambda: self._pipes.tell(b"."))
         if not database.wait_for(self.tick, self._wake):
             return TRY_LATER
-        host = DockerHost.objects.filter(pk=self._host_id).first()
-        if host is None:
+        try:
+            worker = self._boot()
+        except (OperationalError, InterfaceError) as exc:
+            logger.warning("the database went away while the worker booted", reason=str(exc).strip())
+            return TRY_LATER
+        if worker is None:
             return OK
-        self._worker = worker = HostWorker(host, self._settings(), self._wake, lambda: None)
+        self._worker = worker
         self._loop = loop = WorkerLoop([worker], self._wake, self)
         self._pass_on()
         self._pipes.tell(b"R")
@@ -67,6 +74,10 @@ class WorkerProcess:
             # The master kills what is left at the timeout itself; the lease is to be given back before.
             loop.detach(self._options.shutdown_timeout_seconds * _SHARE_TO_DETACH)
         return CONFIGURATION if worker.is_parked else TRY_LATER if worker.is_displaced else OK
+
+    def _boot(self) -> HostWorker | None:
+        host = DockerHost.objects.filter(pk=self._host_id).first()
+        return HostWorker(host, self._settings(), self._wake, lambda: None) if host else None
 
     def tick(self) -> bool:
         """Show progress, take signals and the master's words; False: stop."""

@@ -70,6 +70,7 @@ class HostWorker:
         self.claimed_count = 0
         self._engine: Engine | None = None
         self._poll_clock = self._renew_clock = self._take_clock = 0.0
+        self.leave_expired_until = 0.0  # until then, whoever held the host may renew a lease that ran out
         self._poked = self._claim_due = True
         self._crowded = False
         self._claims, self._crumb = 0, settings.crumbs.main
@@ -130,7 +131,8 @@ class HostWorker:
         if now < self._take_clock:
             return False
         self._take_clock = now + _TAKE_AGAIN_SECONDS
-        lease = claims.take_host(self.host.id, who=self.settings.identity)
+        even_expired = now >= self.leave_expired_until
+        lease = claims.take_host(self.host.id, who=self.settings.identity, even_expired=even_expired)
         if lease is None:
             return False
         try:
@@ -368,7 +370,7 @@ class HostWorker:
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────
 
-    def detach(self, until_clock: float) -> None:
+    def detach(self, until_clock: float, *, may_write: bool = True) -> None:
         """Finish the writes in hand, keep the log read so far, give the lease back. Containers run on."""
         if self.lease is None or self._engine is None:
             return
@@ -376,14 +378,18 @@ class HostWorker:
         self._dispatcher.stopping = True
         self._dispatcher.pulls.give_up()
         try:
-            self._finish_steps(until_clock)
+            if may_write:
+                self._finish_steps(until_clock)
         finally:
             self.lease.trusted_until = 0.0  # what still waits for a thread must not be done any more
             engine.stop(max(0.2, until_clock - boot_clock()))
-        self._take_messages(boot_clock())
-        self._write(boot_clock())
-        leases.release(self.lease)
-        self._log.info("host released", attempts=len(self.runs))
+        if may_write:
+            self._take_messages(boot_clock())
+            self._write(boot_clock())
+            leases.release(self.lease)
+            self._log.info("host released", attempts=len(self.runs))
+        else:  # whoever takes the host finds all of it at the engine
+            self._log.warning("host not released: the database is away", attempts=len(self.runs))
         self.lease, self._engine = None, None
 
     def _finish_steps(self, until_clock: float) -> None:

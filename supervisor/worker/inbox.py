@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import select
-from collections.abc import Sequence
+import threading
+from collections.abc import Hashable, Sequence
 from typing import Any
+
+MOST_KEYS = 10_000
 
 
 class Wake:
@@ -55,21 +57,34 @@ class Wake:
 
 
 class Inbox:
-    """Small messages, unbounded: their number is bounded by the steps in flight."""
+    """Small messages. Bounded, however long the main thread is held up by its database.
+
+    Plain ones are bounded by the steps in flight and by the log pump's share, and none is ever lost. What
+    comes for as long as containers run is put with a key: a newer one takes the place of an older.
+    """
 
     def __init__(self, wake: Wake) -> None:
-        self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._wake = wake
+        self._lock = threading.Lock()
+        self._messages: list[Any] = []
+        self._latest: dict[Hashable, Any] = {}
 
     def put(self, message: Any) -> None:
         """Leave a message and wake the main thread."""
-        self._messages.put(message)
+        with self._lock:
+            self._messages.append(message)
+        self._wake.set()
+
+    def put_latest(self, key: Hashable, message: Any) -> None:
+        """Leave it in the place of the last one of this key; with very many keys waiting it is dropped."""
+        with self._lock:
+            if key in self._latest or len(self._latest) < MOST_KEYS:
+                self._latest[key] = message
         self._wake.set()
 
     def take(self) -> list[Any]:
-        """All messages so far, oldest first."""
-        messages = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                messages.append(self._messages.get_nowait())
+        """All messages so far: the plain ones, oldest first, then the latest of each key."""
+        with self._lock:
+            messages = [*self._messages, *self._latest.values()]
+            self._messages, self._latest = [], {}
         return messages

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+from hosts import fitting
 from hosts.errors import EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
 from hosts.leases import Lease
@@ -147,7 +148,8 @@ class HostKeeper:
 
     def _answer_requests(self, *, ok: bool, result: str) -> None:
         if self._waiting:
-            HostRequest.objects.filter(pk__in=self._waiting).update(done_at=Now(), ok=ok, result=result)
+            answer = fitting.fitted(HostRequest, done_at=Now(), ok=ok, result=result)
+            HostRequest.objects.filter(pk__in=self._waiting).update(**answer)
             self._waiting = []
 
     def _mine(self) -> Any:
@@ -162,7 +164,7 @@ class HostKeeper:
             if self._host.state != state:
                 facts["state_since_at"] = Now()
             self._log.info("host state", state=str(state), reason=reason)
-        self._mine().update(**facts) if facts else None
+        self._mine().update(**fitting.fitted(DockerHost, **facts)) if facts else None
         self._host.state, self._host.state_reason = state, reason
 
     def _away(self, error: Exception) -> None:
@@ -177,12 +179,13 @@ class HostKeeper:
             self._attempts().filter(unknown_since_at=None).update(unknown_since_at=Now())
 
     def _facts(self, facts: EngineFacts, now: float) -> None:
-        trouble = self._identity_trouble(facts.engine_id)
+        trouble = self._identity_trouble(fitting.fitted(DockerHost, engine_id=facts.engine_id)["engine_id"])
         if trouble:
             self.may_touch = False
             self._set_state(HostState.PARKED, trouble)
             self._answer_requests(ok=False, result=trouble)
             return
+        self._engine.hands.engine_id = facts.engine_id
         if not self.may_touch:
             self._list_clock = 0.0
             self._attempts().exclude(unknown_since_at=None).update(unknown_since_at=None)
@@ -191,7 +194,7 @@ class HostKeeper:
             HostState.ONLINE,
             "",
             seen_at=Now(),
-            engine_version=facts.version[:100],
+            engine_version=facts.version,
             engine_cpus=facts.cpus,
             engine_memory_bytes=facts.memory_bytes,
         )
@@ -200,7 +203,6 @@ class HostKeeper:
 
     def _identity_trouble(self, engine_id: str) -> str:
         if self._host.engine_id == engine_id:
-            self._engine.hands.engine_id = engine_id
             return ""
         if self._host.engine_id:
             return (
@@ -213,7 +215,7 @@ class HostKeeper:
         except IntegrityError:
             other = DockerHost.objects.filter(engine_id=engine_id).values_list("name", flat=True).first()
             return f"This is the engine of host {other!r} already. One engine, one host: remove one of them."
-        self._host.engine_id = self._engine.hands.engine_id = engine_id
+        self._host.engine_id = engine_id
         return ""
 
     def _attempts(self) -> Any:
@@ -223,12 +225,12 @@ class HostKeeper:
         if now < self._sample_clock:
             return
         self._sample_clock = now + _SAMPLE_EVERY_SECONDS
-        HostSample.objects.create(
-            host_id=self._host.pk,
-            jobs_running=sum(run.holds_slot for run in self._runs.values()),
-            slots=self._host.max_concurrent_jobs,
-            containers_running=facts.containers_running,
-        )
+        sample = {
+            "jobs_running": sum(run.holds_slot for run in self._runs.values()),
+            "slots": self._host.max_concurrent_jobs,
+            "containers_running": facts.containers_running,
+        }
+        HostSample.objects.create(host_id=self._host.pk, **fitting.fitted(HostSample, **sample))
 
     # ── what is left on the engine ────────────────────────────────────────────────────────────────────
 

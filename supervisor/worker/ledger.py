@@ -17,9 +17,12 @@ from django.db import transaction
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
+from hosts import fitting
 from jobs import batches, excerpts, logs, moves, retry, usage
+from jobs.measures import UsageTotals
 from jobs.models import Attempt, ContainerJob
-from jobs.states import NOT_STARTED, AttemptState, JobStatus, status_after
+from jobs.outcome import Verdict
+from jobs.states import NOT_STARTED, AttemptState, JobStatus, Outcome, status_after
 from supervisor.worker import poison
 from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.log_pump import PieceRead
@@ -194,7 +197,7 @@ def write_ends(runs: Sequence[Run], host_name: str, who: str, crumb: Crumb) -> t
 
 
 def _write_ends(host_name: str, who: str, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
-    rows = [_end_row(run, host_name, who) for run in runs]
+    rows = [_readable_end_row(run, host_name, who) for run in runs]
     ended, stale = write_last(runs, lambda: moves.end(rows))
     before = _ended_before(stale)
     return [*ended, *(run for run in stale if run.attempt_id in before)], [
@@ -254,6 +257,22 @@ def _check_rest(runs: Iterable[Run]) -> None:
             raise _AlreadyStored(run, stored)
 
 
+def _readable_end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
+    """The end's row; where an engine tells things of it that nobody can reckon with, one that says so."""
+    try:
+        return _end_row(run, host_name, who)
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as exc:
+        logger.exception("the end cannot be understood", attempt=str(run.attempt_id), seen=repr(run.seen))
+        run.verdict = Verdict(
+            outcome=Outcome.INTERRUPTED,
+            failure_class="unreadable_end",
+            message=f"It ended, and what its engine tells of that cannot be understood: {exc!r}",
+            hint="The worker's log shows what the engine said.",
+        )
+        run.seen, run.engine_lines, run.usage = None, [], UsageTotals()
+        return _end_row(run, host_name, who)
+
+
 def _end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
     run.verdict = run.verdict or judge_exit(run)
     verdict = run.verdict
@@ -273,8 +292,8 @@ def _end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
         "host_name": host_name,
         "template_name": run.spec["template_name"],
         "failure_class": verdict.failure_class,
-        "failure_message": excerpts.as_text(verdict.message.encode()),
-        "failure_hint": excerpts.as_text(verdict.hint.encode()),
+        "failure_message": fitting.clean(verdict.message),
+        "failure_hint": fitting.clean(verdict.hint),
         "logs_complete": not run.logs_note,
         "logs_note": run.logs_note,
         "job_status": JobStatus.PENDING if delay is not None else status_after(verdict.outcome),
@@ -310,5 +329,5 @@ def _execution(run: Run) -> dict[str, Any]:
     return {
         **figures,
         **texts(run),
-        "docker_log": excerpts.as_text("\n".join(run.engine_lines).encode()),
+        "docker_log": fitting.clean("\n".join(run.engine_lines)),
     }

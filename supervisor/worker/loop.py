@@ -14,6 +14,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 
 from hosts.identity import boot_clock
+from supervisor import database
 from supervisor.worker.host import HostWorker
 from supervisor.worker.inbox import Wake
 
@@ -21,6 +22,9 @@ logger = structlog.get_logger(__name__)
 
 _DATABASE_WAITS_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _LONGEST_WAIT_SECONDS = 5.0
+_SAY_AGAIN_SECONDS = 60.0
+# Longer than any holder of a host takes to find that the database is back, and to renew its lease.
+_HOLDERS_FIRST_SECONDS = 10.0
 
 
 class Control(Protocol):
@@ -44,6 +48,12 @@ class WorkerLoop:
         self.workers, self._successor = workers, successor
         self._wake, self._control = wake, control
         self._database_failures = 0
+        self._say_clock = 0.0
+
+    @property
+    def is_database_away(self) -> bool:
+        """Whether the last turn could not be done for it."""
+        return self._database_failures > 0
 
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
         """Work until the control says stop, `until` says so, or every worker is over."""
@@ -52,7 +62,7 @@ class WorkerLoop:
             if not self._database_failures and until():
                 return
             self._wake.wait(patience)
-            for worker in [worker for worker in self.workers if worker.over]:
+            for worker in [] if self._database_failures else [one for one in self.workers if one.over]:
                 logger.info("worker is over", host=worker.host.name, reason=worker.over)
                 self._give_back(worker, boot_clock() + 2.0)
                 self._replace(worker)
@@ -82,12 +92,16 @@ class WorkerLoop:
             return self._database_trouble(exc)
         if self._database_failures:
             logger.info("database is back")
+            for worker in self.workers:
+                worker.leave_expired_until = boot_clock() + _HOLDERS_FIRST_SECONDS
         self._database_failures = 0
         return min([*waits, _LONGEST_WAIT_SECONDS])
 
     def _database_trouble(self, error: Exception) -> float:
         place = min(self._database_failures, len(_DATABASE_WAITS_SECONDS) - 1)
-        if not self._database_failures:
+        now = boot_clock()
+        if not self._database_failures or now >= self._say_clock:
+            self._say_clock = now + _SAY_AGAIN_SECONDS
             logger.warning("database trouble; containers run on", reason=str(error).strip())
         self._database_failures += 1
         connection.close()
@@ -96,12 +110,13 @@ class WorkerLoop:
     def detach(self, timeout_seconds: float) -> None:
         """Give every host back, within the time; what the database does not take is found again later."""
         until = boot_clock() + timeout_seconds
+        database.hurry()
         for worker in self.workers:
             self._give_back(worker, until)
 
     def _give_back(self, worker: HostWorker, until: float) -> None:
         try:
-            worker.detach(until)
+            worker.detach(until, may_write=not self._database_failures)
         except (DatabaseError, InterfaceError) as exc:
             logger.warning(
                 "host not released; its lease will run out", host=worker.host.name, reason=str(exc)

@@ -14,6 +14,7 @@ from hosts.errors import ContainerExecutionError, EngineError, ImageMissing
 from hosts.executors.contract import LABEL_PREFIX, Observation
 from jobs import outcome
 from jobs.adoption import Found, classify
+from jobs.models import Attempt
 from jobs.models.template import PullPolicy
 from jobs.outcome import Exit, Verdict
 from jobs.states import NOT_STARTED, AttemptState, Outcome, StopReason
@@ -32,6 +33,7 @@ _LOST_AFTER = 2
 _ABSENT_WAIT_SECONDS = 2.0
 _MOST_PULLS = 3
 _PRUNED = "Look for something on the host that removes images, and write docker_image as the registry does."
+_LONGEST_ID = Attempt._meta.get_field("container_id").max_length or 0
 
 
 def apply(run: Run, done: StepDone, *, installation: UUID, now: float) -> None:
@@ -129,6 +131,9 @@ def _ensured(run: Run, seen: Any, installation: UUID, now: float) -> None:
     if seen.fresh:
         run.engine_lines.append(f"create {seen.container_id[:12]}")
         run.start_sent = False
+        if len(seen.container_id) > _LONGEST_ID:
+            reject(run, _id_too_long(seen))
+            return
         run.container_id = seen.container_id
         run.prepare("fence", Need.START, **_columns(run, seen))
         return
@@ -302,6 +307,15 @@ def _never_pulled(run: Run) -> ContainerExecutionError:
         f"The image {run.spec['docker_image']} is not on the engine, and its pull policy is never.",
         failure_class="image_missing",
         hint="Bring the image to the host, or set pull_policy of the template to if-not-present.",
+    )
+
+
+def _id_too_long(seen: Observation) -> ContainerExecutionError:
+    return ContainerExecutionError(
+        f"The engine gave the container {seen.name} an id of {len(seen.container_id)} characters; "
+        f"{_LONGEST_ID} can be stored, and a shortened id could be another container's.",
+        failure_class="create_refused",
+        hint="It was not started. Look at what answers at the host's address: Docker's ids have 64.",
     )
 
 

@@ -18,6 +18,7 @@ import structlog
 from hosts.errors import EngineError
 from hosts.executors.contract import ContainerExecutor, Usage
 from jobs.measures import UsageTotals
+from jobs.usage import storable
 
 logger = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class _Target:
     due: float = field(default_factory=time.monotonic)
     newest: Usage | None = None
     busy: bool = False
+    complained: bool = False
     in_vain: int = 0
 
     def gap(self, took_seconds: float) -> float:
@@ -129,11 +131,17 @@ class Sampler:
 
     def _read(self, target: _Target) -> Usage | None:
         try:
-            usage = self._executor.usage(target.container_id)
+            read = self._executor.usage(target.container_id)
         except EngineError as exc:
             logger.debug("usage not read", reason=str(exc), attempt=str(target.run_id))
             return None
         except Exception:  # a reading may fail; the next one may not
             logger.exception("usage crashed", attempt=str(target.run_id))
             return None
-        return replace(usage, at=datetime.now(UTC)) if usage and usage.at is None else usage
+        if read is None:
+            return None
+        usage, left_out = storable(read)
+        if left_out and not target.complained:
+            target.complained = True
+            logger.warning("measures of a container left out", attempt=str(target.run_id), columns=left_out)
+        return replace(usage, at=datetime.now(UTC)) if usage.at is None else usage

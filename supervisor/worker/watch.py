@@ -34,12 +34,16 @@ class Watcher:
             try:
                 for hint in self._executor.watch(self._stop):
                     failures = 0
-                    self._inbox.put(hint)
+                    self._hint(hint)
             except EngineError as exc:
                 logger.debug("events lost", reason=str(exc))
             except Exception:  # hints may fail; the regular look finds everything without them
                 logger.exception("events crashed")
             if not self._stop.is_set():
-                self._inbox.put(Hint(container_id=None, action="disconnected"))
+                self._hint(Hint(container_id=None, action="disconnected"))
                 self._stop.wait(_RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)])
                 failures += 1
+
+    def _hint(self, hint: Hint) -> None:
+        # Each action apart: a memory kill must not vanish behind the exit that follows it.
+        self._inbox.put_latest((hint.container_id, hint.action), hint)

@@ -208,3 +208,21 @@ def test_a_take_that_was_rolled_back_leaves_the_host_free(host):
         leases.take(host.id, who=ELSEWHERE)
         transaction.set_rollback(True)
     assert leases.take(host.id, who=ELSEWHERE).epoch == 1
+
+
+def test_after_an_outage_an_expired_lease_is_left_to_its_holder_for_a_while(host):
+    held = leases.take(host.id, who=ELSEWHERE)
+    expire(host)
+    assert leases.take(host.id, who=identity.current(), even_expired=False) is None
+    leases.renew(held)
+    assert leases.take(host.id, who=identity.current()) is None
+
+
+def test_a_released_host_is_taken_at_once_even_after_an_outage(host):
+    leases.release(leases.take(host.id, who=ELSEWHERE))
+    assert leases.take(host.id, who=identity.current(), even_expired=False)
+
+
+def test_the_host_of_a_dead_process_is_taken_at_once_even_after_an_outage(host):
+    leases.take(host.id, who=dead_process())
+    assert leases.take(host.id, who=identity.current(), even_expired=False)

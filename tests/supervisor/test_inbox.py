@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from supervisor.signals import SignalInbox
-from supervisor.worker.inbox import Inbox, Wake
+from supervisor.worker.inbox import MOST_KEYS, Inbox, Wake
 
 LONG_SECONDS = 30.0
 AT_ONCE_SECONDS = 5.0
@@ -145,3 +145,21 @@ def test_signals_are_noted_in_order_and_end_the_wait(wake: Wake) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def test_of_messages_with_a_key_the_latest_is_taken_and_of_plain_ones_every_one(wake: Wake) -> None:
+    inbox = Inbox(wake)
+    for number in range(1000):
+        inbox.put_latest(("usage", number % 2), number)
+        if number % 100 == 0:
+            inbox.put(f"step {number}")
+    assert inbox.take() == [*(f"step {number}" for number in range(0, 1000, 100)), 998, 999]
+    assert inbox.take() == []
+
+
+def test_however_many_keys_there_are_what_waits_is_bounded_and_plain_messages_are_kept(wake: Wake) -> None:
+    inbox = Inbox(wake)
+    for number in range(2 * MOST_KEYS):
+        inbox.put_latest(number, number)
+    inbox.put("step")
+    assert inbox.take() == ["step", *range(MOST_KEYS)]
