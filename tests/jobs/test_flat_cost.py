@@ -14,6 +14,7 @@ from jobs import claims, reasons, routing, start_deadline
 from jobs.models import Attempt
 from jobs.states import AttemptState
 from supervisor.worker import ledger
+from supervisor.worker.breadcrumb import Breadcrumbs
 from tests.jobs.attempts import claim, make_attempt, take
 from tests.support.factories import make_host, make_job, make_template
 
@@ -81,7 +82,9 @@ QUESTIONS: dict[str, Callable[[DockerHost], object]] = {
     "claiming the oldest": lambda host: claim(take(host), host, 5, oldest_first=True),
     "looking for work": lambda host: claims.anything_claimable(host.pk),
     "standing back": lambda host: routing.better_host_exists(host, free=1),
-    "finding open attempts": lambda host: ledger.open_runs(host.pk, take(host).epoch, known=[], now=0.0),
+    "finding open attempts": lambda host: ledger.open_runs(
+        host.pk, take(host).epoch, known=[], now=0.0, crumb=Breadcrumbs().main
+    ),
     "hosts with open attempts": lambda _host: list(Attempt.objects.open().values("host_id")),
     "saying why jobs wait": lambda _host: reasons.write(),
     "ending what waited too long": lambda _host: start_deadline.expire(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from hosts import fitting
 from hosts.executors import frames
 from hosts.executors.contract import Usage
 from jobs import batches, logs, moves, usage
+from jobs.measures import Series, UsageTotals
 from jobs.models import Attempt, ContainerExecution, ContainerJob, LogChunk, UsageSample
 from jobs.states import AttemptState, Outcome
 from tests.jobs.attempts import end_row, make_attempt, row
@@ -124,14 +126,21 @@ def test_a_run_time_that_is_none_does_not_spoil_the_tally(column: str, value: fl
     assert len(moves.end([end_row(first, **{column: value}), end_row(second)])) == 2
 
 
+def totals_of(reading: Usage) -> UsageTotals:
+    totals = UsageTotals()
+    totals.add(replace(reading, at=datetime.now(UTC)))
+    return totals
+
+
 @cases("memory_bytes", "network_tx_bytes", "pids", values={**NUMBERS, "negative": -1})
 def test_a_measure_that_cannot_be_stored_is_left_out_of_its_reading(column: str, value: Any) -> None:
     kept, left_out = usage.storable(Usage(**{"memory_bytes": 5, "pids": 2, column: value}))
     assert list(left_out) == [column]
-    totals = usage.UsageTotals()
-    totals.add(kept)
     first, second = pair(S.RUNNING)
-    rows = [usage.row(first.id, first.epoch, kept), usage.row(second.id, second.epoch, Usage(pids=2))]
+    rows = [
+        usage.row(attempt.id, attempt.epoch, reading, totals_of(reading), Series())[0]
+        for attempt, reading in ((first, kept), (second, Usage(pids=2)))
+    ]
     assert usage.append(rows) == {first.id, second.id}
     assert UsageSample.objects.get(attempt=first).pids == (None if column == "pids" else 2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +23,8 @@ from supervisor.worker import ledger
 from supervisor.worker.host import WorkerSettings
 from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.run import LogStage, Need, Run
+from supervisor.worker.sampler import UsageRead
 from supervisor.worker.steps import StepDone
-from supervisor.worker.watch import UsageRead
 from tests.jobs.attempts import make_attempt, take
 from tests.supervisor.runs import NOW, answer, make_run, observation
 from tests.support.factories import make_host, make_job, make_template

@@ -13,6 +13,7 @@ from jobs.measures import FIGURES
 from jobs.models import Attempt, UsageSample
 from jobs.states import AttemptState
 from supervisor.worker import ledger
+from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.meter import Meter
 from supervisor.worker.run import Run
 from supervisor.worker.sampler import UsageRead
@@ -31,7 +32,7 @@ def read(run: Run, seconds: float, **fields: Any) -> UsageRead:
 
 
 def open_run(attempt: Attempt) -> Run:
-    return ledger.open_runs(attempt.host_id, attempt.epoch, known=(), now=0.0)[0]
+    return ledger.open_runs(attempt.host_id, attempt.epoch, known=(), now=0.0, crumb=Breadcrumbs().main)[0]
 
 
 def test_the_next_worker_goes_on_where_the_last_write_was():
@@ -57,7 +58,10 @@ def test_many_runs_are_written_together(django_assert_max_num_queries):
     attempt = make_attempt(AttemptState.RUNNING, container_id="c1")
     for _ in range(3):
         make_attempt(AttemptState.RUNNING, job=make_job(), container_id="c1")
-    runs = {run.attempt_id: run for run in ledger.open_runs(attempt.host_id, 7, known=(), now=0.0)}
+    runs = {
+        run.attempt_id: run
+        for run in ledger.open_runs(attempt.host_id, 7, known=(), now=0.0, crumb=Breadcrumbs().main)
+    }
     with django_assert_max_num_queries(5):
         ledger.store_usage([read(run, 0, pids=1) for run in runs.values()], runs)
     assert UsageSample.objects.count() == 4
