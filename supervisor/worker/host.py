@@ -27,7 +27,7 @@ from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
 from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import HostKeeper
-from supervisor.worker.log_pump import LogEnded, PieceRead
+from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.run import Need, Run
 from supervisor.worker.steps import StepDone
@@ -182,7 +182,7 @@ class HostWorker:
             match message:
                 case StepDone():
                     self._take_answer(message, now)
-                case PieceRead() | LogEnded():
+                case PieceRead() | LogEnded() | LogMoves():
                     self._logbook.take(self.runs.get(message.run_id), message, now)
                 case UsageRead():
                     self._take_reading(message)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +18,7 @@ from django.db import transaction
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
-from jobs import batches, excerpts, logs, moves, retry, usage
+from jobs import batches, excerpts, log_cap, logs, moves, retry, usage
 from jobs.models import Attempt
 from jobs.states import AttemptState, JobStatus, status_after
 from supervisor.worker.log_pump import PieceRead
@@ -105,15 +107,49 @@ def store_logs(runs: Iterable[Run]) -> None:
     """Store the pieces that wait, except the last ones of runs about to end."""
     waiting = [run for run in runs if run.pieces and run.log is not LogStage.DONE]
     while waiting:
-        held = logs.append([_log_row(run, run.pieces[0]) for run in waiting])
+        for run in waiting:
+            _split_at_head(run)
+        held = _append([_log_row(run, run.next_seq, run.pieces[0]) for run in waiting], waiting)
         for run in waiting:
             if run.attempt_id in held or _resync(run):
                 _stored(run)
         waiting = [run for run in waiting if run.pieces and run.attempt_id in held]
 
 
-def _log_row(run: Run, read: PieceRead) -> Any:
-    return logs.row(run.attempt_id, run.epoch, run.next_seq, read.piece)
+def _append(rows: list[Any], runs: Sequence[Run]) -> set[UUID]:
+    """Store rows of these runs; what is over the cap of a log goes with the write that makes it so."""
+    over = [run for run in runs if run.pieces and _log_size(run) > run.spec["max_log_bytes"]]
+    if not over:
+        return logs.append(rows)
+    with transaction.atomic():
+        held = logs.append(rows)
+        for run in over:
+            if run.attempt_id in held:
+                cap = run.spec["max_log_bytes"]
+                seq = log_cap.trim(run.attempt_id, run.epoch, cap, from_seq=run.tail_seq)
+                transaction.on_commit(partial(setattr, run, "tail_seq", seq))
+    return held
+
+
+def _log_size(run: Run) -> int:
+    """How long the log is with all that waits to be stored."""
+    waiting = sum(read.piece.payload_bytes for read in run.pieces)
+    return run.stdout_bytes + run.stderr_bytes + waiting
+
+
+def _split_at_head(run: Run, place: int = 0) -> None:
+    """Make two of the waiting piece in which the head of the log ends."""
+    read = run.pieces[place]
+    before = sum(run.pieces[number].piece.payload_bytes for number in range(place))
+    begin = run.stdout_bytes + run.stderr_bytes + before
+    parts = log_cap.split(read.piece, begin=begin, cap=run.spec["max_log_bytes"])
+    if parts:
+        run.pieces[place] = replace(read, piece=parts[0], held=0)
+        run.pieces.insert(place + 1, replace(read, piece=parts[1], missing=""))
+
+
+def _log_row(run: Run, seq: int, read: PieceRead) -> Any:
+    return logs.row(run.attempt_id, run.epoch, seq, read.piece, note=read.missing)
 
 
 def _stored(run: Run) -> None:
@@ -122,6 +158,7 @@ def _stored(run: Run) -> None:
     run.freed_bytes += read.held
     run.stdout_bytes += read.piece.tally.stdout_bytes
     run.stderr_bytes += read.piece.tally.stderr_bytes
+    run.log_lines += read.piece.tally.stdout_lines + read.piece.tally.stderr_lines
 
 
 def _resync(run: Run) -> bool:
@@ -172,13 +209,14 @@ class _AlreadyStored(Exception):
 
 
 def _append_rest(runs: Sequence[Run]) -> None:
+    for run in runs:
+        for place in range(len(run.pieces)):
+            _split_at_head(run, place)
     rows = [
-        logs.row(run.attempt_id, run.epoch, run.next_seq + place, read.piece)
-        for run in runs
-        for place, read in enumerate(run.pieces)
+        _log_row(run, run.next_seq + place, read) for run in runs for place, read in enumerate(run.pieces)
     ]
     for batch in batches.once_each(rows):
-        logs.append(batch)
+        _append(batch, runs)
 
 
 def _check_rest(runs: Iterable[Run]) -> None:

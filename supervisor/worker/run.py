@@ -111,6 +111,8 @@ class Run:
     next_seq: int = 0
     stdout_bytes: int = 0
     stderr_bytes: int = 0
+    log_lines: int = 0
+    tail_seq: int = 0  # where the kept tail of a log over its cap begins, as far as it is known
     logs_note: str = ""
     usage: UsageTotals = field(default_factory=UsageTotals)
     engine_lines: list[str] = field(default_factory=list)
@@ -138,6 +140,8 @@ class Run:
             next_seq=attempt.next_seq,
             stdout_bytes=attempt.stdout_bytes,
             stderr_bytes=attempt.stderr_bytes,
+            log_lines=attempt.stdout_lines + attempt.stderr_lines,
+            logs_note=attempt.logs_note,
         )
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from hosts.errors import ConfigurationError
+from hosts.executors.docker.spec import size_in_bytes
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 LONGEST_SOCKET_PATH = 107  # bytes: sun_path of unix(7), less its final NUL
@@ -98,6 +99,9 @@ def _type_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for key in _FLAG_KEYS:
         if not isinstance(config.get(key, False), bool):
             yield f"{key} must be true or false."
+    size = config.get("log_max_size") or "2g"
+    if isinstance(size, str) and not size_in_bytes(size):
+        yield f"log_max_size {size!r} is no size; write it as in 500m or 2g."
     timeout = config.get("timeout", DEFAULT_TIMEOUT_SECONDS)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
         yield "timeout must be a number of seconds above 0."

@@ -29,8 +29,9 @@ from hosts.executors.docker.client import Client, Reply
 class DockerExecutor(ContainerExecutor):
     """Containers on a Docker engine, or one that speaks its API, at a Unix socket or a TCP address.
 
-    Settings beside the specification's: `log_max_size` (2g; must be above the largest log that is kept) and
-    `init` (true: a tiny first process buries orphans and passes signals on).
+    Settings beside the specification's: `log_max_size` (four times what is kept of a log, at least 2g: an
+    engine that rotates a log loses bytes of it) and `init` (true: a tiny first process buries orphans and
+    passes signals on).
     """
 
     kind: ClassVar[str] = "docker"
