@@ -212,11 +212,14 @@ class HostWorker:
                 run.look_clock = now
             return
         for run in self.runs.values():
+            # Before a create is answered only the label tells whose container it is.
+            if hint.container_id == run.container_id or (hint.job and hint.job == str(run.job_id)):
+                run.engine_log.hear(hint)
             if run.container_id == hint.container_id:
                 run.look_clock = now if hint.action in {"die", "oom", "stop"} else run.look_clock
                 if hint.action == "oom" and not run.oom_seen:
                     run.oom_seen = True
-                    run.engine_lines.append("oom")
+                    run.engine_log.note("oom")
 
     # ── what is written ───────────────────────────────────────────────────────────────────────────────
 

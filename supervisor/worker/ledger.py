@@ -279,7 +279,7 @@ def _execution(run: Run) -> dict[str, Any]:
         "stderr": stderr,
         "stdout_bytes": sizes[0],
         "stderr_bytes": sizes[1],
-        "docker_log": excerpts.as_text("\n".join(run.engine_lines).encode()),
+        "docker_log": excerpts.as_text(run.engine_log.text(run.container_id).encode()),
         "peak_memory_bytes": totals.peak_memory_bytes,
         "average_memory_bytes": totals.average_memory_bytes,
         "cpu_seconds": totals.cpu_seconds,

@@ -19,6 +19,7 @@ from jobs.models import Attempt
 from jobs.outcome import Verdict
 from jobs.states import NOT_STARTED, SLOT_HOLDING, AttemptState, Outcome
 from jobs.usage import UsageTotals
+from supervisor.worker.engine_log import EngineLog
 from supervisor.worker.log_pump import PieceRead
 
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -115,7 +116,7 @@ class Run:
     tail_seq: int = 0  # where the kept tail of a log over its cap begins, as far as it is known
     logs_note: str = ""
     usage: UsageTotals = field(default_factory=UsageTotals)
-    engine_lines: list[str] = field(default_factory=list)
+    engine_log: EngineLog = field(default_factory=EngineLog)
 
     @classmethod
     def of(cls, attempt: Attempt, *, infra_failures: int) -> Run:
