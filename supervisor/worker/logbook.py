@@ -105,6 +105,8 @@ class Logbook:
         run.vain_reads = 0
         if run.log is LogStage.LAST:
             run.log_clock = now + _LAST_IDLE_SECONDS
+        elif run.log is LogStage.FOLLOWING and run.log_clock:
+            run.log_clock = now + _DRAIN_SECONDS  # much is left of it, and nothing is faster than following
 
     def _take_end(self, run: Run, message: LogEnded, now: float) -> None:
         run.logs_note = run.logs_note or message.missing
