@@ -17,11 +17,30 @@ from uuid import UUID
 from django.db.models import F
 
 from hosts.executors import frames
+from hosts.executors.registry import executor_class
+from hosts.models import DockerHost
 from jobs.logs import Piece
-from jobs.models import Attempt, LogChunk
+from jobs.models import Attempt, ContainerTemplate, LogChunk
 from jobs.states import OPEN_STATES
 
+_MOST_NAMES = 5
 _BEGIN = F("stdout_bytes_before") + F("stderr_bytes_before")
+
+
+def warning_for(host: DockerHost) -> str:
+    """A sentence if the host's engine drops a part of logs that their templates want whole; else empty."""
+    limit = executor_class(host.executor_type).configured_log_limit(host.executor_config)
+    if limit is None:
+        return ""
+    live = ContainerTemplate.objects.filter(archived_at=None, max_log_bytes__gte=limit)
+    names = list(live.order_by("name").values_list("name", flat=True)[: _MOST_NAMES + 1])
+    if not names:
+        return ""
+    named = ", ".join(names[:_MOST_NAMES]) + (" and others" if len(names) > _MOST_NAMES else "")
+    return (
+        f"Host {host.name} drops the oldest of a log at {limit} bytes (log_max_size), less than "
+        f"max_log_bytes of {named}: leave log_max_size out, or make it four times what is to be kept."
+    )
 
 
 def split(piece: Piece, *, begin: int, cap: int) -> tuple[Piece, Piece] | None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from hosts.executors import frames
 from hosts.executors.contract import Resume
@@ -58,6 +58,16 @@ _COLUMNS: dict[str, Any] = {
     },
 }
 _COUNTERS = ("stdout_bytes", "stderr_bytes", "stdout_lines", "stderr_lines")
+_ONLY_OF_CHUNKS = ("data", "first_at", "last_at", "raw_bytes")
+_CHUNK_COLUMNS = {
+    "attempt_id": "uuid",
+    "seq": "int4",
+    "data": "bytea",
+    "first_at": "timestamptz",
+    "last_at": "timestamptz",
+    "raw_bytes": "int4",
+    **{f"{name}_before": "int8" for name in _COUNTERS},
+}
 
 
 def row(attempt_id: UUID, epoch: int, next_seq: int, piece: Piece, *, note: str = "") -> Row:
@@ -86,19 +96,43 @@ def append(rows: Sequence[Row]) -> set[UUID]:
         f"{counted} FROM x WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND a.next_seq = x.next_seq "
         f"AND a.state IN ({', '.join(repr(str(state.value)) for state in OPEN_STATES)})"
     )
-    before = ", ".join(f"{name}_before" for name in _COUNTERS)
+    if connection.vendor == "postgresql":
+        return _append_by_copy(rows, update)
+    # On SQLite the counters have been raised when the INSERT reads them.
+    before = ", ".join(f"c.{name} - m.{name}" for name in _COUNTERS)
     insert = (
-        f"INSERT INTO jobs_logchunk (attempt_id, seq, data, first_at, last_at, raw_bytes, {before}) "
-        "SELECT m.attempt_id, m.next_seq, m.data, m.first_at, m.last_at, m.raw_bytes, "
-        f"{_counters_before()} FROM m JOIN jobs_attempt AS c ON c.id = m.attempt_id"
+        f"INSERT INTO jobs_logchunk ({', '.join(_CHUNK_COLUMNS)}) "
+        f"SELECT m.attempt_id, m.next_seq, m.data, m.first_at, m.last_at, m.raw_bytes, {before} "
+        "FROM m JOIN jobs_attempt AS c ON c.id = m.attempt_id"
     )
     return batches.guarded(_COLUMNS, rows, update, [insert])
 
 
-def _counters_before() -> str:
-    # PostgreSQL's CTEs all see the row as it was; on SQLite the UPDATE has been done already.
-    minus = "" if connection.vendor == "postgresql" else " - m.{0}"
-    return ", ".join(f"c.{name}{minus.format(name)}" for name in _COUNTERS)
+def _append_by_copy(rows: Sequence[Row], update: str) -> set[UUID]:
+    # As parameters of a statement the bytes would travel as text: measured, twice the time of COPY for one
+    # chunk at a time, five times for twenty.
+    guard = {name: field for name, field in _COLUMNS.items() if name not in _ONLY_OF_CHUNKS}
+    with transaction.atomic():
+        held = batches.guarded(guard, rows, update, [])
+        taken = [row for row in rows if row["attempt_id"] in held]
+        if not taken:
+            return held
+        counters = Attempt.objects.filter(pk__in=held).values_list("pk", *_COUNTERS)
+        now = {pk: values for pk, *values in counters}
+        with connection.cursor() as cursor:
+            copying: Any = cursor
+            into = f"COPY jobs_logchunk ({', '.join(_CHUNK_COLUMNS)}) FROM STDIN (FORMAT BINARY)"
+            with copying.copy(into) as copy:
+                copy.set_types(_CHUNK_COLUMNS.values())
+                for row in taken:
+                    before = (
+                        value - row[name]
+                        for name, value in zip(_COUNTERS, now[row["attempt_id"]], strict=True)
+                    )
+                    copy.write_row(
+                        [row["attempt_id"], row["next_seq"], *(row[n] for n in _ONLY_OF_CHUNKS), *before]
+                    )
+    return held
 
 
 def resume_point(attempt: Attempt) -> Resume:

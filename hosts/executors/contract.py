@@ -227,6 +227,11 @@ class ContainerExecutor(ABC):
         """Sentences that say what is wrong with a host's settings; empty when nothing is."""
         return []
 
+    @classmethod
+    def configured_log_limit(cls, config: Mapping[str, Any]) -> int | None:
+        """The size at which a host's settings make its engine drop the oldest of a log; None: none do."""
+        return None
+
     @abstractmethod
     def check(self) -> EngineFacts:
         """Ask the engine who it is; DockerConnectionError if it does not answer."""

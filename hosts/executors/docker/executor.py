@@ -48,6 +48,11 @@ class DockerExecutor(ContainerExecutor):
         """Sentences that say what is wrong with a host's settings; empty when nothing is."""
         return endpoint.problems(base_url, config)
 
+    @classmethod
+    def configured_log_limit(cls, config: Mapping[str, Any]) -> int | None:
+        """The setting `log_max_size` in bytes, if there is one."""
+        return spec.size_in_bytes(str(config.get("log_max_size") or ""))
+
     def check(self) -> EngineFacts:
         """Ask the engine who it is, and which API version it speaks now."""
         version = self._client.negotiate()
