@@ -15,12 +15,16 @@ from jobs import logs
 from jobs.models import Attempt, LogChunk
 
 STREAMS = {"stdout": (frames.STDOUT,), "stderr": (frames.STDERR,), "all": (frames.STDOUT, frames.STDERR)}
-_NAMES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}
+GAP = "gap"
+_NAMES = {**frames.NAMES, 0: GAP}
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a log: pairs of stream name and text, and how many bytes before it are left out."""
+    """The end of a log: pairs of stream name and text, and how many bytes before it are left out.
+
+    The name `gap` stands before a mark for what the cap left out of the log.
+    """
 
     parts: list[tuple[str, str]]
     left_out: int
@@ -31,7 +35,8 @@ def tail(attempt: Attempt, stream: str, *, limit: int) -> Tail:
     streams = STREAMS[stream]
     seq, left_out = _start(attempt, streams, limit)
     decoders = {one: codecs.getincrementaldecoder("utf-8")("replace") for one in streams}
-    pieces = _pieces(attempt, streams, after_seq=seq - 1)
+    decoders[0] = codecs.getincrementaldecoder("utf-8")("replace")
+    pieces = _pieces(attempt, streams, after_seq=seq - 1, marked=True)
     parts = [
         (_NAMES[one], "".join(decoders[one].decode(data) for _, data in group))
         for one, group in itertools.groupby(pieces, key=itemgetter(0))
@@ -40,7 +45,7 @@ def tail(attempt: Attempt, stream: str, *, limit: int) -> Tail:
 
 
 def raw(attempt: Attempt, stream: str) -> Iterator[bytes]:
-    """All of a stream (or `all`, in the order they came) as the container wrote it."""
+    """All that is kept of a stream (or `all`, in the order they came), as the container wrote it."""
     for _, data in _pieces(attempt, STREAMS[stream], after_seq=-1):
         yield data
 
@@ -61,9 +66,16 @@ def _start(attempt: Attempt, streams: tuple[int, ...], limit: int) -> tuple[int,
     return first
 
 
-def _pieces(attempt: Attempt, streams: tuple[int, ...], *, after_seq: int) -> Iterator[tuple[int, bytes]]:
+def _pieces(
+    attempt: Attempt, streams: tuple[int, ...], *, after_seq: int, marked: bool = False
+) -> Iterator[tuple[int, bytes]]:
+    """Parts of the streams, and stream 0 for what is said of a gap if it is to be `marked`."""
     joiners = {one: frames.Joiner() for one in streams}
-    for _, data in logs.read(attempt.pk, after_seq=after_seq):
-        for one, group in itertools.groupby(frames.walk(data), key=itemgetter(0)):
+    for chunk in logs.Reader(attempt.pk, after_seq=after_seq).new():
+        for one in set(streams).intersection(chunk.left_out):
+            joiners[one].skip()
+            if marked:
+                yield 0, f"\n{logs.mark(chunk.left_out[one], _NAMES[one])}\n".encode()
+        for one, group in itertools.groupby(frames.walk(chunk.data), key=itemgetter(0)):
             if one in joiners:
                 yield one, b"".join(joiners[one].payload(frame) for frame in group)

@@ -12,17 +12,16 @@ from uuid import UUID
 
 from jobs import batches, moves
 from jobs.batches import Row
-from jobs.declare_lost import FAILURE_CLASS
 from jobs.models import Attempt, ContainerExecution
-from jobs.states import AttemptState
+from jobs.states import DECLARED_LOST, AttemptState
 
-ARCHIVABLE = f"a.state = '{AttemptState.ENDED}' AND a.failure_class = '{FAILURE_CLASS}'"
+ARCHIVABLE = f"a.state = '{AttemptState.ENDED}' AND a.failure_class = '{DECLARED_LOST}'"
 
 
 def take(host_id: UUID, epoch: int, keys: Collection[tuple[UUID, int]]) -> list[Attempt]:
     """Those of the (job, attempt number) pairs that were declared lost on this host, now under our epoch."""
     lost = Attempt.objects.filter(
-        host_id=host_id, state=AttemptState.ENDED, failure_class=FAILURE_CLASS, epoch__lte=epoch
+        host_id=host_id, state=AttemptState.ENDED, failure_class=DECLARED_LOST, epoch__lte=epoch
     )
     ours = lost.filter(job_id__in={job_id for job_id, _ in keys}).values_list("pk", "job_id", "number")
     ids = [pk for pk, job_id, number in ours if (job_id, number) in keys]

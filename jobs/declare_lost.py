@@ -19,9 +19,8 @@ from hosts.operations import HostRefused
 from jobs import batches, excerpts, moves, retry, spec, usage
 from jobs.models import Attempt
 from jobs.retry import Budget
-from jobs.states import JobStatus, Outcome
+from jobs.states import DECLARED_LOST, JobStatus, Outcome
 
-FAILURE_CLASS = "declared_lost"
 _NOTE = "The host was declared lost before the log was complete."
 _MESSAGE = "Its host was declared lost, so how it ended is not known."
 _HINT = "It may still run on that host. Check what it did before running it again."
@@ -59,7 +58,7 @@ def _last_rows(host: DockerHost, who: str) -> Iterator[batches.Row]:
             "exit_code": None,
             "host_name": attempt.host_name,
             "template_name": attempt.spec.get("template_name", attempt.job.template.name),
-            "failure_class": FAILURE_CLASS,
+            "failure_class": DECLARED_LOST,
             "failure_message": _MESSAGE,
             "failure_hint": _HINT,
             "logs_complete": False,

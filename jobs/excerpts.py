@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from hosts.executors import frames
+from jobs import logs
 from jobs.models import LogChunk
 
 HEAD_BYTES = 32 * 1024
@@ -47,7 +48,7 @@ class Excerpt:
         left_out = (self.size if size is None else size) - len(self._head) - len(tail)
         if left_out <= 0:
             return as_text(bytes(self._head + tail))
-        return f"{as_text(bytes(self._head))}\n[... {left_out} bytes left out ...]\n{as_text(bytes(tail))}"
+        return f"{as_text(bytes(self._head))}\n{logs.mark(left_out)}\n{as_text(bytes(tail))}"
 
 
 def as_text(data: bytes) -> str:
@@ -60,9 +61,13 @@ def texts(
 ) -> tuple[str, str]:
     """Excerpts of stdout and stderr, of the first and last stored chunks and the pieces that follow them."""
     stdout, stderr, joiner = Excerpt(), Excerpt(), frames.Joiner()
-    for stdout_before, stderr_before, data in _stored_ends(attempt_id, next_seq):
-        stdout.skip_to(stdout_before)
-        stderr.skip_to(stderr_before)
+    place = 0
+    for seq, stdout_before, stderr_before, data in _stored_ends(attempt_id, next_seq):
+        if seq != place:
+            joiner.skip()
+            stdout.skip_to(stdout_before)
+            stderr.skip_to(stderr_before)
+        place = seq + 1
         _add(data, stdout, stderr, joiner)
     for data in pieces:
         _add(data, stdout, stderr, joiner)
@@ -74,17 +79,17 @@ def _add(data: bytes, stdout: Excerpt, stderr: Excerpt, joiner: frames.Joiner) -
         (stderr if frame.stream == frames.STDERR else stdout).add(joiner.payload(frame))
 
 
-def _stored_ends(attempt_id: UUID, next_seq: int) -> Iterator[tuple[int, int, bytes]]:
-    """The first and last chunks as (bytes of stdout before it, bytes of stderr before it, frames)."""
+def _stored_ends(attempt_id: UUID, next_seq: int) -> Iterator[tuple[int, int, int, bytes]]:
+    """The first and last chunks as (seq, bytes of stdout before it, bytes of stderr before it, frames)."""
     if not next_seq:
         return
     chunks = LogChunk.objects.filter(attempt_id=attempt_id).order_by("seq")
     ends = chunks.filter(Q(seq__lt=_MOST_CHUNKS) | Q(seq__gte=next_seq - _MOST_CHUNKS))
     sizes = dict(ends.values_list("seq", "raw_bytes"))
     wanted = {*_enough(sizes, sizes), *_enough(reversed(sizes), sizes)}
-    columns = ("stdout_bytes_before", "stderr_bytes_before", "data")
-    for stdout_before, stderr_before, data in chunks.filter(seq__in=wanted).values_list(*columns):
-        yield stdout_before, stderr_before, bytes(data)
+    columns = ("seq", "stdout_bytes_before", "stderr_bytes_before", "data")
+    for seq, stdout_before, stderr_before, data in chunks.filter(seq__in=wanted).values_list(*columns):
+        yield seq, stdout_before, stderr_before, bytes(data)
 
 
 def _enough(seqs: Iterable[int], sizes: Mapping[int, int]) -> Iterator[int]:

@@ -142,7 +142,9 @@ def thaw(attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: 
             memory_limit=spec["memory_limit"],
             cpu_limit=spec["cpu_limit"],
             timeout_seconds=spec["timeout_seconds"],
+            max_log_bytes=spec["max_log_bytes"],
         ),
+        tty=bool(spec["tty"]),
         command=tuple(shlex.split(spec["command"])),
         environment={
             **environment,

@@ -77,6 +77,9 @@ SLOT_HOLDING = (*NOT_STARTED, AttemptState.RUNNING, AttemptState.STOPPING)
 OPEN_STATUSES = (JobStatus.STARTING, JobStatus.RUNNING)
 ENDED_STATUSES = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.CANCELLED)
 
+# The failure class of attempts that were declared lost, whose containers are archived if they come back.
+DECLARED_LOST = "declared_lost"
+
 _STATUS_OF_OUTCOME = {
     Outcome.SUCCEEDED: JobStatus.COMPLETED,
     Outcome.TIMEOUT: JobStatus.TIMEOUT,

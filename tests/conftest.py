@@ -18,7 +18,10 @@ def pytest_report_header() -> str:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of the other database, and those without one if an earlier pass ran them."""
-    leaving = [item for item in items if not _belongs_here(item)]
+    soaks = "soak" in config.getoption("markexpr", "")
+    leaving = [
+        item for item in items if not _belongs_here(item) or (item.get_closest_marker("soak") and not soaks)
+    ]
     if leaving:
         config.hook.pytest_deselected(items=leaving)
         items[:] = [item for item in items if item not in leaving]

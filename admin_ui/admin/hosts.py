@@ -19,7 +19,7 @@ from admin_ui.load import with_running_count
 from hosts import operations, registries, wakeups
 from hosts.models import DockerHost, HostLease, HostRequest, HostSample, Installation
 from hosts.operations import HostRefused
-from jobs import host_removal
+from jobs import host_removal, log_cap
 
 _NOBODY_AFTER = timedelta(seconds=10)
 
@@ -99,6 +99,8 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     def save_model(self, request: HttpRequest, obj: DockerHost, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         wakeups.notify(obj.pk if change else None)
+        if warning := log_cap.warning_for(obj):
+            self.message_user(request, warning, messages.WARNING)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, host: DockerHost) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from uuid import UUID
@@ -39,10 +39,11 @@ class LogPrinter:
 
     def __init__(self, job_id: UUID, out: Output, *, from_attempt: int = 1) -> None:
         self._job_id, self._out = job_id, out
+        self._reader: logs.Reader | None
         self._begin(from_attempt)
 
     def _begin(self, number: int) -> None:
-        self._number, self._seq = number, -1
+        self._number, self._reader = number, None
         self._joiners = {frames.STDOUT: frames.Joiner(), frames.STDERR: frames.Joiner()}
 
     def print_new(self) -> None:
@@ -51,9 +52,16 @@ class LogPrinter:
         for number, attempt_id in list(attempts.values_list("number", "pk")):
             if number != self._number:
                 self._begin(number)
-            for seq, data in logs.read(attempt_id, after_seq=self._seq):
-                self._print(data)
-                self._seq = seq
+            self._reader = self._reader or logs.Reader(attempt_id)
+            for chunk in self._reader.new():
+                self._say_what_is_left_out(chunk.left_out)
+                self._print(chunk.data)
+
+    def _say_what_is_left_out(self, left_out: Mapping[int, int]) -> None:
+        """A remark, so that the container's bytes stay what they are."""
+        for stream, size in left_out.items():
+            self._joiner(stream).skip()
+            self._out.remark(logs.mark(size, frames.NAMES[stream]))
 
     def _print(self, data: bytes) -> None:
         parts = [(frame.stream, self._joiner(frame.stream).payload(frame)) for frame in frames.walk(data)]

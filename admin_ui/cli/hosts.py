@@ -19,7 +19,7 @@ from hosts.errors import EngineError
 from hosts.executors.contract import EngineFacts, HostView
 from hosts.executors.registry import executor_class, executor_for
 from hosts.models import DockerHost
-from jobs import host_removal
+from jobs import host_removal, log_cap
 from jobs.declare_lost import declare_lost as declare_host_lost
 
 _TEST_TIMEOUT_SECONDS = 10
@@ -35,6 +35,7 @@ def add(options: Options, out: Output) -> Exit:
     host.full_clean()
     host.save(force_insert=True)
     wakeups.notify(None)
+    _warn_of_log_limit(host, out)
     out.line(f"Added host {host.name}. See whether it answers: manage.py manage_docker_host test {host.name}")
     return Exit.OK
 
@@ -131,7 +132,13 @@ def test(options: Options, out: Output) -> Exit:
     cpus = f"{facts.cpus} CPUs" if facts.cpus else "CPUs not told"
     memory = f"{presenters.size(facts.memory_bytes)} memory" if facts.memory_bytes else "memory not told"
     out.line(f"{host.name} answers: {label}, version {facts.version}, {cpus}, {memory}.")
+    _warn_of_log_limit(host, out)
     return Exit.OK
+
+
+def _warn_of_log_limit(host: DockerHost, out: Output) -> None:
+    if warning := log_cap.warning_for(host):
+        out.remark(warning)
 
 
 def check(view: HostView, timeout_seconds: float) -> EngineFacts:

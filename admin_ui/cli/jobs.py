@@ -181,7 +181,7 @@ def _sections(job_id: UUID, out: Output) -> None:
     for title, stream in (("stdout", frames.STDOUT), ("stderr", frames.STDERR)):
         out.line(f"\n--- {title} ---")
         last = b"\n"
-        for piece in logs.stream_bytes(attempt.pk, stream) if attempt else ():
+        for piece in logs.stream_bytes(attempt.pk, stream, marked=True) if attempt else ():
             out.bytes(piece)
             last = piece or last
         if not last.endswith(b"\n"):

@@ -83,12 +83,16 @@ def current_attempts(job_ids: Iterable[UUID]) -> QuerySet[Attempt]:
 
 
 def logs_of(job_id: UUID) -> dict[str, str]:
-    """The whole log of the job's newest attempt as text; what is no UTF-8 is replaced."""
+    """The log of the job's newest attempt as text; what is no UTF-8 is replaced, what is left out marked."""
     attempt = current_attempts([job_id]).first()
     return {
-        name: b"".join(logs.stream_bytes(attempt.pk, stream)).decode("utf-8", "replace") if attempt else ""
+        name: _text(attempt, stream) if attempt else ""
         for name, stream in (("stdout", frames.STDOUT), ("stderr", frames.STDERR))
     }
+
+
+def _text(attempt: Attempt, stream: int) -> str:
+    return b"".join(logs.stream_bytes(attempt.pk, stream, marked=True)).decode("utf-8", "replace")
 
 
 def _record(job: ContainerJob, attempt: Attempt | None) -> Record:

@@ -61,6 +61,7 @@ class TemplateView:
     memory_limit: int | None  # MB
     cpu_limit: float | None  # cores
     timeout_seconds: int
+    max_log_bytes: int = 0  # what is kept of a log; 0: not said
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,6 +82,7 @@ class JobView:
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     networks: tuple[Network, ...] = ()
+    tty: bool = False
     executor_metadata: dict[str, Any] = field(default_factory=dict)
     saved_metadata: dict[str, Any] | None = field(default=None, init=False)
 
@@ -134,6 +136,7 @@ class Observation:
     image_digest: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
+    log_limit_bytes: int | None = None  # the engine drops the oldest of a log larger than this; None: never
 
     def label(self, key: str) -> str:
         """Our label `tallyman.<key>`, or an empty string."""
@@ -170,12 +173,19 @@ class Resume:
     the order of the log (for engines resumed by time and overlap). The byte counts are the payload taken from
     the engine so far per stream (for engines resumed by offset). An executor that cannot be sure from `tail`
     goes by the counts, which is as exact, but has to read the log from its start.
+
+    Where a container writes much, `tail` begins later: `covers` is the time from which on it has all that was
+    stored last (empty: 4 seconds back). `first` is the header and time of the log's first frame: a log that
+    begins with another one has lost its start. `tty` says that the container has a terminal.
     """
 
     newest: str = ""  # RFC 3339 with nanoseconds, as the engine wrote it
     tail: bytes = b""
     stdout_bytes: int = 0
     stderr_bytes: int = 0
+    covers: str = ""
+    first: bytes = b""
+    tty: bool = False
 
 
 class LogSource(Protocol):
@@ -187,6 +197,10 @@ class LogSource(Protocol):
 
     def fileno(self) -> int:
         """The descriptor that gets readable with new data; -1 where only reading can tell."""
+
+    @property
+    def missing(self) -> str:
+        """A sentence once it is known that bytes before those read last are gone for ever; else empty."""
 
     def read(self, budget: int) -> bytes | None:
         """Whole frames read now, around `budget` bytes at most; b"" if none yet; None at the end.
@@ -206,6 +220,7 @@ class Hint:
     action: str
     at: datetime | None = None
     job: str = ""  # the label tallyman.job, where the engine sends it
+    detail: str = ""  # what belongs to the action: "exit code 3" of a die, "signal 15" of a kill
 
 
 class ContainerExecutor(ABC):
@@ -224,6 +239,11 @@ class ContainerExecutor(ABC):
     def validate_config(cls, base_url: str, config: Mapping[str, Any]) -> list[str]:
         """Sentences that say what is wrong with a host's settings; empty when nothing is."""
         return []
+
+    @classmethod
+    def configured_log_limit(cls, config: Mapping[str, Any]) -> int | None:
+        """The size at which a host's settings make its engine drop the oldest of a log; None: none do."""
+        return None
 
     @abstractmethod
     def check(self) -> EngineFacts:

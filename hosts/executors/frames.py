@@ -10,14 +10,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 STDOUT, STDERR = 1, 2
+NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 HEADER = struct.Struct(">BxxxL")
 TIME_BYTES = 30
 PIECE_BYTES = 16_384  # where engines cut long lines
 _PREFIX_BYTES = TIME_BYTES + 1
+_EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
 
 
 class Frame(NamedTuple):
@@ -57,22 +59,29 @@ def walk(data: bytes) -> Iterator[Frame]:
         yield Frame(stream, data[start : start + TIME_BYTES], data[start + _PREFIX_BYTES : place])
 
 
-def tally(data: bytes) -> Tally:
-    """Count whole frames; at least one must be there."""
-    counts = {STDOUT: [0, 0], STDERR: [0, 0]}
-    first = newest = b""
-    for stream, time, payload in walk(data):
-        count = counts.get(stream, counts[STDOUT])
-        count[0] += len(payload)
-        count[1] += payload.count(b"\n")
-        first = first or time
-        newest = max(newest, time)
+def tally(data: bytes, enough: int | None = None) -> Tally:
+    """Count whole frames, at least one of which must be there: all, or those up to `enough` bytes or more."""
+    # Run for every record of every log: offsets instead of slices, and no object per frame.
+    unpack, count_in, body, prefix = HEADER.unpack_from, data.count, HEADER.size, _PREFIX_BYTES
+    sizes, lines = [0, 0], [0, 0]
+    place, size, newest = 0, len(data) if enough is None else min(enough, len(data)), b""
+    while place < size:
+        stream, length = unpack(data, place)
+        start = place + body
+        place = start + length
+        which = stream == STDERR
+        sizes[which] += length - prefix
+        lines[which] += count_in(b"\n", start + prefix, place)
+        time = data[start : start + TIME_BYTES]
+        if time > newest:  # noqa: PLR1730 - half as long as max()
+            newest = time
+    first = data[body : body + TIME_BYTES]
     return Tally(
-        stdout_bytes=counts[STDOUT][0],
-        stderr_bytes=counts[STDERR][0],
-        stdout_lines=counts[STDOUT][1],
-        stderr_lines=counts[STDERR][1],
-        raw_bytes=len(data),
+        stdout_bytes=sizes[0],
+        stderr_bytes=sizes[1],
+        stdout_lines=lines[0],
+        stderr_lines=lines[1],
+        raw_bytes=place,
         first_at=moment(first.decode()),
         last_at=moment(newest.decode()),
         newest=newest.decode(),
@@ -84,11 +93,27 @@ def moment(time: str) -> datetime:
     return datetime.fromisoformat(time[:26]).replace(tzinfo=UTC)
 
 
+def nanoseconds(at: datetime) -> int:
+    """A time as `stamp` takes it."""
+    return (at - _EPOCH) // _MICROSECOND * 1000
+
+
 def stamp(nanoseconds: int) -> bytes:
     """The 30 bytes for a time in nanoseconds since 1970."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{whole}.{rest:09d}Z".encode()
+
+
+def cut_at_payload(data: bytes, limit: int) -> int:
+    """Where to cut whole frames: the first part holds those that begin in the first `limit` payload bytes."""
+    unpack, body = HEADER.unpack_from, HEADER.size
+    place, size, payload = 0, len(data), 0
+    while place < size and payload < limit:
+        length = unpack(data, place)[1]
+        payload += length - _PREFIX_BYTES
+        place += body + length
+    return place
 
 
 class Joiner:
@@ -110,3 +135,7 @@ class Joiner:
         else:
             self._owed.add(frame.stream)
         return data
+
+    def skip(self) -> None:
+        """Frames are left out here: what was owed before them is theirs to pay."""
+        self._owed.clear()

@@ -28,7 +28,7 @@ from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
 from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import HostKeeper
-from supervisor.worker.log_pump import LogEnded, PieceRead
+from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.meter import Meter
 from supervisor.worker.run import Need, Run
@@ -194,7 +194,7 @@ class HostWorker:
         match message:
             case StepDone():
                 self._take_answer(message, now)
-            case PieceRead() | LogEnded():
+            case PieceRead() | LogEnded() | LogMoves():
                 self._logbook.take(self.runs.get(message.run_id), message, now)
             case Hint():
                 self._take_hint(message, now)
@@ -217,13 +217,17 @@ class HostWorker:
             if hint.container_id is None:
                 run.look_clock = now
                 run.engine_away = run.engine_away or hint.action == "disconnected"
-            elif run.container_id == hint.container_id:
+                continue
+            # Before a create is answered only the label tells whose container it is.
+            if hint.container_id == run.container_id or (hint.job and hint.job == str(run.job_id)):
+                run.engine_log.hear(hint)
+            if run.container_id == hint.container_id:
                 run.look_clock = now if hint.action in {"die", "oom", "stop"} else run.look_clock
                 if hint.action == "kill" and not run.signal and not run.stop_reason:
                     run.killed_outside = True
                 if hint.action == "oom" and not run.oom_seen:
                     run.oom_seen = True
-                    run.engine_lines.append("oom")
+                    run.engine_log.note("oom")
 
     # ── what is written ───────────────────────────────────────────────────────────────────────────────
 

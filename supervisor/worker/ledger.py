@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,13 +19,14 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
 from hosts import fitting
-from jobs import batches, excerpts, logs, moves, retry, usage
+from jobs import batches, excerpts, log_cap, logs, moves, retry, usage
 from jobs.measures import UsageTotals
 from jobs.models import Attempt, ContainerJob
 from jobs.outcome import Verdict
 from jobs.states import NOT_STARTED, AttemptState, JobStatus, Outcome, status_after
 from supervisor.worker import poison
 from supervisor.worker.breadcrumb import Crumb
+from supervisor.worker.engine_log import EngineLog
 from supervisor.worker.log_pump import PieceRead
 from supervisor.worker.progress import judge_exit
 from supervisor.worker.run import LogStage, Run
@@ -156,11 +158,45 @@ def store_logs(runs: Iterable[Run], crumb: Crumb) -> None:
 
 
 def _append_first(runs: Sequence[Run]) -> set[UUID]:
-    return logs.append([_log_row(run, run.pieces[0]) for run in runs])
+    for run in runs:
+        _split_at_head(run)
+    return _append([_log_row(run, run.next_seq, run.pieces[0]) for run in runs], runs)
 
 
-def _log_row(run: Run, read: PieceRead) -> Any:
-    return logs.row(run.attempt_id, run.epoch, run.next_seq, read.piece)
+def _append(rows: list[Any], runs: Sequence[Run]) -> set[UUID]:
+    """Store rows of these runs; what is over the cap of a log goes with the write that makes it so."""
+    over = [run for run in runs if run.pieces and _log_size(run) > run.spec["max_log_bytes"]]
+    if not over:
+        return logs.append(rows)
+    with transaction.atomic():
+        held = logs.append(rows)
+        for run in over:
+            if run.attempt_id in held:
+                cap = run.spec["max_log_bytes"]
+                seq = log_cap.trim(run.attempt_id, run.epoch, cap, from_seq=run.tail_seq)
+                transaction.on_commit(partial(setattr, run, "tail_seq", seq))
+    return held
+
+
+def _log_size(run: Run) -> int:
+    """How long the log is with all that waits to be stored."""
+    waiting = sum(read.piece.payload_bytes for read in run.pieces)
+    return run.stdout_bytes + run.stderr_bytes + waiting
+
+
+def _split_at_head(run: Run, place: int = 0) -> None:
+    """Make two of the waiting piece in which the head of the log ends."""
+    read = run.pieces[place]
+    before = sum(run.pieces[number].piece.payload_bytes for number in range(place))
+    begin = run.stdout_bytes + run.stderr_bytes + before
+    parts = log_cap.split(read.piece, begin=begin, cap=run.spec["max_log_bytes"])
+    if parts:
+        run.pieces[place] = replace(read, piece=parts[0], held=0)
+        run.pieces.insert(place + 1, replace(read, piece=parts[1], missing=""))
+
+
+def _log_row(run: Run, seq: int, read: PieceRead) -> Any:
+    return logs.row(run.attempt_id, run.epoch, seq, read.piece, note=read.missing)
 
 
 def _stored(run: Run) -> None:
@@ -169,6 +205,7 @@ def _stored(run: Run) -> None:
     run.freed_bytes += read.held
     run.stdout_bytes += read.piece.tally.stdout_bytes
     run.stderr_bytes += read.piece.tally.stderr_bytes
+    run.log_lines += read.piece.tally.stdout_lines + read.piece.tally.stderr_lines
 
 
 def _resync(run: Run) -> bool:
@@ -240,13 +277,14 @@ class _AlreadyStored(Exception):
 
 
 def _append_rest(runs: Sequence[Run]) -> None:
+    for run in runs:
+        for place in range(len(run.pieces)):
+            _split_at_head(run, place)
     rows = [
-        logs.row(run.attempt_id, run.epoch, run.next_seq + place, read.piece)
-        for run in runs
-        for place, read in enumerate(run.pieces)
+        _log_row(run, run.next_seq + place, read) for run in runs for place, read in enumerate(run.pieces)
     ]
     for batch in batches.once_each(rows):
-        logs.append(batch)
+        _append(batch, runs)
 
 
 def _check_rest(runs: Iterable[Run]) -> None:
@@ -269,7 +307,7 @@ def _readable_end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
             message=f"It ended, and what its engine tells of that cannot be understood: {exc!r}",
             hint="The worker's log shows what the engine said.",
         )
-        run.seen, run.engine_lines, run.usage = None, [], UsageTotals()
+        run.seen, run.engine_log, run.usage = None, EngineLog(), UsageTotals()
         return _end_row(run, host_name, who)
 
 
@@ -329,5 +367,5 @@ def _execution(run: Run) -> dict[str, Any]:
     return {
         **figures,
         **texts(run),
-        "docker_log": fitting.clean("\n".join(run.engine_lines)),
+        "docker_log": fitting.clean(run.engine_log.text(run.container_id)),
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import selectors
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ FLUSH_AFTER_SECONDS = 1.0
 SHARE_BYTES = 1024 * 1024
 TOTAL_BYTES = 16 * 1024 * 1024
 _ASK_EVERY_SECONDS = 0.05
+_TELL_EVERY_SECONDS = 5.0
 # Letting sockets fill for a moment cuts reads by fifty, and Python's CPU by 40 %; longer naps throttle.
 _NAP_SECONDS = 0.0005
 _NAP_MANY_SECONDS = 0.002
@@ -37,23 +39,36 @@ _NAP_MANY_SECONDS = 0.002
 
 @dataclass(frozen=True, slots=True)
 class PieceRead:
-    """The next piece of an attempt's log; `held` bytes count against its share until `stored` is told."""
+    """The next piece of an attempt's log; `held` bytes count against its share until `stored` is told.
+
+    `missing` says that bytes before it are gone for ever; empty if none are.
+    """
 
     run_id: UUID
     piece: Piece
     held: int
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LogEnded:
     """A source came to its end (`error` empty) or broke; all its pieces were sent before.
 
-    `is_gone`: the engine says that there is no such log, and there is no use in asking again.
+    `is_gone`: the engine says that there is no such log, and there is no use in asking again. `missing` says
+    that bytes before its last ones are gone; empty if none are.
     """
 
     run_id: UUID
     error: str = ""
     is_gone: bool = False
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogMoves:
+    """Bytes of a source come, of which none is new so far: it is not quiet."""
+
+    run_id: UUID
 
 
 @dataclass(slots=True)
@@ -64,6 +79,7 @@ class _Stream:
     since: float = 0.0
     held: int = 0
     registered: bool = False
+    told_at: float = 0.0
 
 
 class LogPump:
@@ -221,12 +237,20 @@ class LogPump:
         if data is None:
             self._end(stream, "")
             return 0
+        if not data and stream.registered:
+            self._tell_move(stream)
         if data:
             stream.since = stream.since if stream.buffer else time.monotonic()
             stream.buffer += data
             if len(stream.buffer) >= CHUNK_BYTES:
-                self._flush(stream)
+                self._flush(stream, least=CHUNK_BYTES)
         return len(data)
+
+    def _tell_move(self, stream: _Stream) -> None:
+        now = time.monotonic()
+        if now >= stream.told_at + _TELL_EVERY_SECONDS:
+            stream.told_at = now
+            self._inbox.put(LogMoves(stream.run_id))
 
     def _flush_old(self) -> None:
         now = time.monotonic()
@@ -235,18 +259,25 @@ class LogPump:
                 with self._crumb(stream.run_id):
                     self._flush(stream)
 
-    def _flush(self, stream: _Stream) -> None:
-        if not stream.buffer:
-            return
+    def _flush(self, stream: _Stream, *, least: int = 1) -> None:
+        """Send what was read in pieces; what is left of less than `least` bytes waits for more."""
         data = bytes(stream.buffer)
         stream.buffer.clear()
         try:
-            piece = Piece.of(data)
-        except ValueError as exc:  # a frame that is none: this source cannot be trusted, the others can
+            while len(data) >= least:
+                data = data[self._send(stream, data) :]
+            stream.buffer += data
+            stream.since = time.monotonic()
+        except (ValueError, struct.error) as exc:
+            # A frame that is none: this source cannot be trusted, the others can.
             self._give_up(stream, f"the log holds something that is no record: {exc}")
-            return
-        self._held[stream.run_id] = self._held.get(stream.run_id, 0) + len(data)
-        self._inbox.put(PieceRead(stream.run_id, piece, len(data)))
+
+    def _send(self, stream: _Stream, data: bytes) -> int:
+        piece = Piece.of(data, enough=CHUNK_BYTES)
+        size = piece.tally.raw_bytes
+        self._held[stream.run_id] = self._held.get(stream.run_id, 0) + size
+        self._inbox.put(PieceRead(stream.run_id, piece, size, stream.source.missing))
+        return size
 
     def _give_up(self, stream: _Stream, error: str) -> None:
         if stream.run_id in self._streams:
@@ -259,4 +290,4 @@ class LogPump:
         del self._streams[stream.run_id]
         stream.source.close()
         self._flush(stream)
-        self._inbox.put(LogEnded(stream.run_id, error, is_gone))
+        self._inbox.put(LogEnded(stream.run_id, error, is_gone, stream.source.missing))

@@ -14,7 +14,7 @@ from jobs.models import Attempt
 from jobs.states import AttemptState
 from supervisor.worker import steps
 from supervisor.worker.engine import Engine
-from supervisor.worker.log_pump import LogEnded, PieceRead
+from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
 from supervisor.worker.run import LogStage, Need, Run
 from supervisor.worker.steps import StepDone
 
@@ -24,6 +24,7 @@ _OPEN_AGAIN_SECONDS = 1.0
 _DRAIN_SECONDS = 5.0
 _LAST_IDLE_SECONDS = 30.0
 _LAST_READS = 20
+_LINE_OVERHEAD_BYTES = 32
 
 
 class Logbook:
@@ -61,7 +62,9 @@ class Logbook:
     def _open(self, run: Run, stage: LogStage, now: float) -> None:
         if now < run.log_clock or run.pieces:
             return
-        resume = logs.resume_point(Attempt.objects.get(pk=run.attempt_id)) if run.next_seq else Resume()
+        resume = Resume(tty=bool(run.spec["tty"]))
+        if run.next_seq:
+            resume = logs.resume_point(Attempt.objects.get(pk=run.attempt_id))
         follow = stage is LogStage.OPENING
         run.log, run.log_clock = stage, 0.0
         self._engine.step(run.attempt_id, "LOG", steps.open_log, run.container_id, resume, follow=follow)
@@ -83,9 +86,12 @@ class Logbook:
             return
         run.log, run.log_clock = LogStage.ENDED, now + _OPEN_AGAIN_SECONDS
 
-    def take(self, run: Run | None, message: PieceRead | LogEnded, now: float) -> None:
-        """A piece was read, or a source came to its end."""
-        if isinstance(message, PieceRead):
+    def take(self, run: Run | None, message: PieceRead | LogEnded | LogMoves, now: float) -> None:
+        """A piece was read, or a source came to its end, or it is on its way to something new."""
+        if isinstance(message, LogMoves):
+            if run is not None and run.log is LogStage.LAST:
+                run.log_clock = now + _LAST_IDLE_SECONDS
+        elif isinstance(message, PieceRead):
             self._take_piece(run, message, now)
         elif run is not None:
             self._take_end(run, message, now)
@@ -95,11 +101,15 @@ class Logbook:
             self._engine.pump.stored(message.run_id, message.held)
             return
         run.pieces.append(message)
+        run.logs_note = run.logs_note or message.missing
         run.vain_reads = 0
         if run.log is LogStage.LAST:
             run.log_clock = now + _LAST_IDLE_SECONDS
+        elif run.log is LogStage.FOLLOWING and run.log_clock:
+            run.log_clock = now + _DRAIN_SECONDS  # much is left of it, and nothing is faster than following
 
     def _take_end(self, run: Run, message: LogEnded, now: float) -> None:
+        run.logs_note = run.logs_note or message.missing
         if message.error:
             logger.debug("log source broke", attempt=str(run.attempt_id), reason=message.error)
         if run.log is LogStage.LAST and self._take_last(run, message):
@@ -114,9 +124,28 @@ class Logbook:
         run.vain_reads += 1
         if not message.error:
             run.log, run.log_clock = LogStage.DONE, 0.0
+            run.logs_note = run.logs_note or _rotated(run)
         elif message.is_gone or run.vain_reads >= _LAST_READS:
             _give_up(run, message.error)
         return run.log is LogStage.DONE
+
+
+def _rotated(run: Run) -> str:
+    """A sentence if the engine has rotated the log: a reader may then have been left behind without a word.
+
+    It has not as long as all that was read has room below its limit: a file is full before it is rotated,
+    and the one before is kept.
+    """
+    limit = run.seen.log_limit_bytes if run.seen else None
+    counted = [read.piece.tally for read in run.pieces]
+    payload = (
+        run.stdout_bytes + run.stderr_bytes + sum(each.stdout_bytes + each.stderr_bytes for each in counted)
+    )
+    lines = run.log_lines + sum(each.stdout_lines + each.stderr_lines for each in counted)
+    # Of a line the driver writes at most this much more, of each piece of a long one 112 bytes.
+    if limit is None or payload + payload // 64 + _LINE_OVERHEAD_BYTES * lines < limit:
+        return ""
+    return f"The engine rotated the log at {limit} bytes (log_max_size of the host): bytes may be missing."
 
 
 def _give_up(run: Run, reason: str) -> None:

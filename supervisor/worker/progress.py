@@ -54,11 +54,11 @@ def _done(run: Run, done: StepDone, now: float) -> None:
     """A step that has nothing to tell but that it was done."""
     match done.step:
         case "START":
-            run.engine_lines.append("start")
+            run.engine_log.note("start")
             run.look_clock = now + _FIRST_LOOK_SECONDS
             run.prepare("to_running", Need.WATCH, **_running_columns(run))
         case "SIGNAL":
-            run.engine_lines.append(f"kill {run.signal}")
+            run.engine_log.note("kill", run.signal)
             run.need, run.look_clock = Need.WATCH, now + _FIRST_LOOK_SECONDS
         case "PULL" | "CLEAR":
             run.need = Need.ENSURE
@@ -122,14 +122,14 @@ def reject(run: Run, error: ContainerExecutionError) -> None:
         outcome=Outcome.REJECTED, failure_class=error.failure_class, message=str(error), hint=error.hint
     )
     run.seen = None
-    run.engine_lines.append(str(error))
+    run.engine_log.note(str(error))
     run.rejected_exit_code = error.exit_code
     run.log, run.need = LogStage.DONE, Need.END
 
 
 def _ensured(run: Run, seen: Any, installation: UUID, now: float) -> None:
     if seen.fresh:
-        run.engine_lines.append(f"create {seen.container_id[:12]}")
+        run.engine_log.note("create", seen.container_id[:12])
         run.start_sent = False
         if len(seen.container_id) > _LONGEST_ID:
             reject(run, _id_too_long(seen))
@@ -194,7 +194,7 @@ def _adopt(run: Run, seen: Observation, now: float) -> None:
 
 def _exited(run: Run, seen: Observation) -> None:
     run.container_id, run.seen = seen.container_id, seen
-    run.engine_lines.append(f"die exit code {seen.exit_code}{', out of memory' if seen.oom_killed else ''}")
+    run.engine_log.note("die", f"exit code {seen.exit_code}{', out of memory' if seen.oom_killed else ''}")
     if run.state is AttemptState.EXITED:
         run.need = Need.COLLECT
         return

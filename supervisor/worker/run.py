@@ -19,6 +19,7 @@ from jobs.measures import Series, UsageTotals
 from jobs.models import Attempt
 from jobs.outcome import Verdict, start_deadline_passed
 from jobs.states import NOT_STARTED, POISON_AFTER, SLOT_HOLDING, AttemptState, Outcome
+from supervisor.worker.engine_log import EngineLog
 from supervisor.worker.log_pump import PieceRead
 
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -122,10 +123,12 @@ class Run:
     next_seq: int = 0
     stdout_bytes: int = 0
     stderr_bytes: int = 0
+    log_lines: int = 0
+    tail_seq: int = 0  # where the kept tail of a log over its cap begins, as far as it is known
     logs_note: str = ""
     usage: UsageTotals = field(default_factory=UsageTotals)
     series: Series = field(default_factory=Series)
-    engine_lines: list[str] = field(default_factory=list)
+    engine_log: EngineLog = field(default_factory=EngineLog)
 
     @classmethod
     def of(cls, attempt: Attempt, *, infra_failures: int) -> Run:
@@ -150,6 +153,8 @@ class Run:
             next_seq=attempt.next_seq,
             stdout_bytes=attempt.stdout_bytes,
             stderr_bytes=attempt.stderr_bytes,
+            log_lines=attempt.stdout_lines + attempt.stderr_lines,
+            logs_note=attempt.logs_note,
         )
 
     @property

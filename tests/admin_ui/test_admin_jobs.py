@@ -21,6 +21,8 @@ from jobs.states import AttemptState, JobStatus, Outcome
 from tests.admin_ui.rows import store_log
 from tests.admin_ui.test_admin_pages import url
 from tests.jobs.attempts import end, make_attempt
+from tests.jobs.chunks import out, text
+from tests.jobs.test_log_cap import capped, store
 from tests.jobs.test_usage import store_readings
 from tests.support.factories import make_host, make_job, make_template
 
@@ -258,6 +260,17 @@ def test_a_long_log_is_cut_at_the_front(admin_client, logged, monkeypatch):
     assert "chunk 2" not in content
     monkeypatch.setattr(log_view, "SHOWN_BYTES", 1)
     assert "chunk 4" in admin_client.get(log_of(logged), {"stream": "stdout"}).content.decode()
+
+
+def test_what_the_cap_left_out_is_said_where_it_was(admin_client):
+    attempt = capped(cap=100)
+    store(attempt, *(out(f"{number:09}\n", number) for number in range(20)))
+    content = admin_client.get(log_of(attempt.job)).content.decode()
+    mark = f"[... {attempt.log_gap_bytes} bytes of stdout left out ...]"
+    assert content.index("000000000") < content.index(mark) < content.index("000000019")
+    assert f"{attempt.log_gap_bytes} bytes between them are left out" in content
+    download = admin_client.get(log_of(attempt.job), {"raw": "1"})
+    assert b"".join(download.streaming_content) == text(attempt)
 
 
 def test_each_attempt_has_its_log(admin_client):

@@ -14,7 +14,7 @@ from jobs.models import Attempt
 from jobs.states import AttemptState, Outcome
 from tests.admin_ui.commands import hosts
 from tests.jobs.attempts import end, make_attempt, take
-from tests.support.factories import make_host, make_job
+from tests.support.factories import make_host, make_job, make_template
 
 pytestmark = pytest.mark.django_db
 
@@ -238,3 +238,14 @@ def test_a_host_that_answers_its_worker_is_not_lost():
     result = hosts("declare-lost", "a", "--yes-i-mean", "a")
     assert result.code == 1
     assert "a worker holds it" in result.stderr
+
+
+def test_a_host_that_drops_what_templates_want_kept_is_warned_of():
+    make_template("kept-long", max_log_bytes=2**30)
+    make_template("kept-short", max_log_bytes=2**20)
+    result = hosts("add", "a", "--url", URL, "--config", '{"log_max_size": "500m"}')
+    assert result.code == 0
+    assert "at 524288000 bytes (log_max_size), less than max_log_bytes of kept-long:" in result.stderr
+    assert "log_max_size" not in hosts("add", "b", "--url", "tcp://b:2375").stderr
+    refused = hosts("add", "c", "--url", "tcp://c:2375", "--config", '{"log_max_size": "much"}')
+    assert "log_max_size 'much' is no size" in refused.stderr

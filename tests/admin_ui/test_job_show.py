@@ -12,6 +12,8 @@ from jobs.states import AttemptState, JobStatus, Outcome
 from tests.admin_ui.commands import jobs
 from tests.admin_ui.rows import store_log
 from tests.jobs.attempts import end, make_attempt
+from tests.jobs.chunks import out, text
+from tests.jobs.test_log_cap import capped, store
 from tests.jobs.test_usage import store_readings
 from tests.support.factories import make_host, make_job, make_template
 
@@ -149,7 +151,7 @@ def test_how_far_a_pull_is_is_shown_in_list_show_and_json():
     job_id = str(make_attempt(AttemptState.PULLING, phase=words).job_id)
     make_job()
     assert jobs("show", job_id, "--json").json["phase"] == words
-    assert f"Phase     {words}" in jobs("show", job_id).text
+    assert f"Phase           {words}" in jobs("show", job_id).text
     assert words in jobs("list").text
     assert [row["phase"] for row in jobs("list", "--json").json] == [None, words]
 
@@ -191,3 +193,15 @@ def test_a_job_that_never_started_has_empty_logs():
 def test_names_cannot_steer_the_terminal():
     make_job(name="\x1b[2Jboo")
     assert "\x1b" not in jobs("list").text
+
+
+def test_what_is_left_out_of_a_log_is_said_and_never_in_raw_bytes():
+    attempt = capped(cap=100)
+    store(attempt, *(out(f"{number:09}\n", number) for number in range(20)))
+    job_id, mark = str(attempt.job_id), f"[... {attempt.log_gap_bytes} bytes"
+
+    assert mark in jobs("show", job_id, "--logs", "--json").json["stdout"]
+    assert mark in jobs("show", job_id, "--logs").text
+    raw = jobs("show", job_id, "--logs", "--raw")
+    assert raw.stdout == text(attempt)
+    assert raw.stderr == f"{mark} of stdout left out ...]\n"

@@ -13,6 +13,7 @@ from django.db import connection
 
 from hosts.models import DockerHost
 from jobs.models import ContainerTemplate
+from tests.supervisor.conftest import engine, host, template
 from tests.support.postgres import PostgresServer
 
 
@@ -75,3 +76,6 @@ def make_template() -> ContainerTemplate:
     return ContainerTemplate.objects.create(
         name="t", docker_image="none", command="true", timeout_seconds=300, stop_grace_seconds=1
     )
+
+
+__all__ = ["engine", "host", "template"]

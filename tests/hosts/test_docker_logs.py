@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import random
 import select
 
@@ -11,7 +12,7 @@ import pytest
 from hosts.errors import DockerConnectionError
 from hosts.executors.contract import Resume
 from hosts.executors.docker import DockerExecutor
-from hosts.executors.frames import STDERR, STDOUT, pack, walk
+from hosts.executors.frames import STDERR, STDOUT, moment, nanoseconds, pack, stamp, walk
 from tests.support.containers import (
     NOTHING_STORED,
     drain,
@@ -204,3 +205,60 @@ def test_two_readers_of_one_log_see_the_same(busy_log, executor):
     sources = [executor.open_log(container_id, NOTHING_STORED, follow=follow) for follow in (True, False)]
 
     assert [b"".join(drain(source)).startswith(log[:100_000]) for source in sources] == [True, True]
+
+
+TERMINAL_SCRIPT = """
+i=0
+while [ $i -lt 400 ]; do
+  echo "line $i"
+  [ $((i % 50)) = 0 ] && head -c 40000 /dev/zero | tr '\\0' x && echo
+  [ $((i % 70)) = 0 ] && head -c 32766 /dev/zero | tr '\\0' y && echo
+  i=$((i + 1))
+done
+echo error >&2
+printf 'no newline at the end'
+"""
+
+
+def test_a_terminals_log_is_read_and_taken_up_like_any_other(executor):
+    container_id = run(executor, script(TERMINAL_SCRIPT, tty=True)).container_id
+    log = read_log(executor, container_id, Resume(tty=True))
+
+    expected = ""
+    for number in range(400):
+        expected += f"line {number}\n"
+        expected += "x" * 40_000 + "\n" if number % 50 == 0 else ""
+        expected += "y" * 32_766 + "\n" if number % 70 == 0 else ""
+    text = (expected + "error\n").replace("\n", "\r\n") + "no newline at the end"
+    assert written(log, STDOUT) == text.encode()
+    count = len(list(walk(log)))
+    for cut in (1, 2, 3, 77, count - 1, count):
+        stored = _prefix(log, cut)
+        resume = dataclasses.replace(resume_after(stored), tty=True)
+        assert stored + read_log(executor, container_id, resume) == log
+        by_count = dataclasses.replace(resume, tail=b"", first=log[:38])
+        assert stored + read_log(executor, container_id, by_count) == log
+
+
+def _second_before(log: bytes) -> bytes:
+    first = nanoseconds(moment(log[8:38].decode()))
+    return stamp(first - 1_000_000_000)
+
+
+def test_what_a_rotating_engine_has_dropped_is_known(docker_engine):
+    executor = DockerExecutor(host_view(docker_engine.url, log_max_size="50k"))
+    executor.check()
+    seen = run(executor, script("seq 20000"))
+    held = read_log(executor, seen.container_id)
+    first = pack(STDOUT, _second_before(held), b"1\n")
+    gone = resume_after(first)
+    source = executor.open_log(seen.container_id, gone, follow=False)
+    rest = b"".join(drain(source))
+
+    assert seen.log_limit_bytes == 50 * 1024
+    assert written(held, STDOUT).endswith(b"20000\n")
+    assert not written(held, STDOUT).startswith(b"1\n")
+    assert rest == held
+    assert "dropped" in source.missing
+    executor.remove(seen.container_id)
+    executor.close()

@@ -24,6 +24,7 @@ class Engine:
     """Writes records as an engine does: pieces of one line all have the time of the first."""
 
     now: int = START
+    filters_all: bool = True
 
     def __post_init__(self):
         self.log: list[tuple[int, Frame]] = []
@@ -39,9 +40,13 @@ class Engine:
         self.log.append((moment, Frame(stream, stamp(moment), payload)))
 
     def read(self, since: str) -> list[Frame]:
+        """What comes of the log: engines before 23 drop each record that is too old, later ones the first."""
         seconds, _, rest = since.partition(".")
         after = int(seconds) * SECOND + int(rest) if since else 0
-        return [frame for moment, frame in self.log if moment >= after]
+        late = [number for number, (moment, _) in enumerate(self.log) if moment >= after]
+        if self.filters_all:
+            return [self.log[number][1] for number in late]
+        return [frame for _, frame in self.log[late[0] :]] if late else []
 
 
 waits = st.sampled_from([0, 1, 1000, SECOND // 10, SECOND, 2 * SECOND, OVERLAP_NANOSECONDS, 10 * SECOND])
@@ -49,8 +54,8 @@ payloads = st.sampled_from([b"a\n", b"b\n", b"\n", b"", b"end without newline", 
 records = st.tuples(st.sampled_from([STDOUT, STDERR]), waits, st.sampled_from([0, 0, 1, 2_000_000]), payloads)
 
 
-def _engine(written) -> Engine:
-    engine = Engine()
+def _engine(written, *, filters_all: bool = True) -> Engine:
+    engine = Engine(filters_all=filters_all)
     for record in written:
         engine.write(*record)
     return engine
@@ -67,19 +72,20 @@ def _rest(engine: Engine, resume: Resume, split: int) -> bytes:
     return overlap.keep(_packed(frames[:split])) + overlap.keep(_packed(frames[split:]))
 
 
-def _worker_tail(stored: list[tuple[int, Frame]]) -> bytes:
-    """The frames of the last four seconds, and the last one of each stream."""
+def _worker_tail(stored: list[tuple[int, Frame]], covered_from: int = 0) -> bytes:
+    """The frames from the first one of the last four seconds on, and the last one of each stream."""
     newest = max(moment for moment, _ in stored)
     last = {frame.stream: number for number, (_, frame) in enumerate(stored)}
-    wanted = {number for number, (moment, _) in enumerate(stored) if moment >= newest - TAIL}
+    oldest = next(number for number, (moment, _) in enumerate(stored) if moment >= newest - TAIL)
+    wanted = set(range(max(oldest, covered_from), len(stored)))
     return _packed(
         [frame for number, (_, frame) in enumerate(stored) if number in wanted | set(last.values())]
     )
 
 
-@given(st.lists(records, max_size=30), st.data())
-def test_a_log_taken_up_anywhere_has_neither_gap_nor_repeat(written, data):
-    engine = _engine(written)
+@given(st.lists(records, max_size=30), st.booleans(), st.data())
+def test_a_log_taken_up_anywhere_has_neither_gap_nor_repeat(written, filters_all, data):
+    engine = _engine(written, filters_all=filters_all)
     cut = data.draw(st.integers(0, len(engine.log)))
     stored = engine.log[:cut]
     resume = resume_after(_packed([frame for _, frame in stored]))
@@ -166,3 +172,77 @@ def test_a_record_of_which_only_a_part_was_taken_gives_the_rest():
     kept = Overlap(resume).keep(pack(STDOUT, stamp(START), b"abcdef\n"))
 
     assert list(walk(kept)) == [Frame(STDOUT, stamp(START), b"def\n")]
+
+
+@given(st.lists(records, min_size=1, max_size=30), st.booleans(), st.data())
+def test_a_log_of_which_only_the_last_part_is_kept_goes_on_where_it_was(written, filters_all, data):
+    engine = _engine(written, filters_all=filters_all)
+    cut = data.draw(st.integers(1, len(engine.log)))
+    kept_from = data.draw(st.integers(0, cut - 1))
+    stored = engine.log[:cut]
+    whole = resume_after(_packed([frame for _, frame in stored]))
+    resume = Resume(
+        newest=whole.newest,
+        tail=_worker_tail(stored, kept_from),
+        stdout_bytes=whole.stdout_bytes,
+        stderr_bytes=whole.stderr_bytes,
+        covers=stamp(max([moment for moment, _ in stored[:kept_from]], default=START - SECOND) + 1).decode(),
+        first=pack(*stored[0][1])[:38],
+    )
+
+    assert _rest(engine, resume, data.draw(st.integers(0, 30))) == _packed(
+        [frame for _, frame in engine.log[cut:]]
+    )
+
+
+@given(st.lists(records, max_size=30), st.booleans(), st.data())
+def test_a_log_that_is_whole_is_never_called_broken(written, filters_all, data):
+    engine = _engine(written, filters_all=filters_all)
+    cut = data.draw(st.integers(0, len(engine.log)))
+    resume = resume_after(_packed([frame for _, frame in engine.log[:cut]]))
+    overlap = Overlap(resume)
+
+    overlap.keep(_packed(engine.read(overlap.since)))
+    overlap.end()
+
+    assert not overlap.broken
+
+
+def _steady(count: int) -> Engine:
+    return _engine([(STDOUT, SECOND, 0, f"{number}\n".encode()) for number in range(count)])
+
+
+def test_a_log_whose_newest_stored_record_is_gone_is_broken_and_goes_on():
+    engine = _steady(30)
+    frames = [frame for _, frame in engine.log]
+    overlap = Overlap(resume_after(_packed(frames[:10])))
+
+    rest = overlap.keep(_packed(frames[20:]))
+    overlap.end()
+
+    assert rest == _packed(frames[20:])
+    assert overlap.broken
+
+
+def test_a_log_that_begins_later_than_the_stored_one_is_not_taken_up_by_count():
+    engine = _steady(30)
+    frames = [frame for _, frame in engine.log]
+    resume = Resume(newest=frames[9].time.decode(), stdout_bytes=20, first=pack(*frames[0])[:38])
+    overlap = Overlap(resume)
+
+    rest = overlap.keep(_packed(frames[5:15])) + overlap.keep(_packed(frames[15:]))
+
+    assert overlap.since == ""
+    assert rest == _packed(frames[10:])
+    assert overlap.broken
+
+
+def test_a_log_shorter_than_what_is_stored_is_broken():
+    engine = _steady(10)
+    frames = [frame for _, frame in engine.log]
+    overlap = Overlap(Resume(newest=frames[9].time.decode(), stdout_bytes=20))
+
+    overlap.keep(_packed(frames[:5]))
+    overlap.end()
+
+    assert overlap.broken

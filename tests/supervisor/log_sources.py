@@ -24,6 +24,7 @@ class SocketSource:
         self._theirs.settimeout(PATIENCE_SECONDS)
         self._error: Exception | None = None
         self.closed = False
+        self.missing = ""
         self.bytes_read = 0
 
     def write(self, payload: bytes, *, stream: int = frames.STDOUT) -> int:
@@ -79,6 +80,7 @@ class PolledSource:
         self.data: list[bytes | None] = []
         self.reads = 0
         self.closed = False
+        self.missing = ""
 
     def fileno(self) -> int:
         return -1

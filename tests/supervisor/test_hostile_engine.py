@@ -20,6 +20,7 @@ from jobs import usage
 from jobs.models import Attempt, ContainerExecution
 from jobs.states import AttemptState, Outcome
 from supervisor.worker import ledger
+from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.host import WorkerSettings
 from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.run import LogStage, Need, Run
@@ -31,6 +32,7 @@ from tests.support.factories import make_host, make_job, make_template
 
 pytestmark = pytest.mark.django_db
 
+CRUMB = Breadcrumbs().main
 HOSTILE = "a\x00b\ud800c" + "x" * 300_000
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -45,7 +47,7 @@ def runs(state: AttemptState) -> list[Run]:
 def ended(*some: Run) -> dict[uuid.UUID, Attempt]:
     for run in some:
         run.need, run.log = Need.END, LogStage.DONE
-    held, stale = ledger.write_ends(some, "host-a", "test")
+    held, stale = ledger.write_ends(some, "host-a", "test", CRUMB)
     assert (held, stale) == (list(some), [])
     return {attempt.id: attempt for attempt in Attempt.objects.all()}
 
@@ -57,7 +59,7 @@ def test_whatever_is_said_of_an_exit_the_attempt_ends_and_so_does_the_one_beside
     answer(beside, "OBSERVE", observation(beside, "exited", exit_code=0, finished_at=AT, container_id="c2"))
     for run in (hostile, beside):
         assert run.move is not None
-    held, stale = ledger.write_moves([hostile, beside], "test")
+    held, stale = ledger.write_moves([hostile, beside], "test", CRUMB)
     assert (set(map(id, held)), stale) == ({id(hostile), id(beside)}, [])
     rows = ended(hostile, beside)
     assert rows[beside.attempt_id].outcome == Outcome.SUCCEEDED

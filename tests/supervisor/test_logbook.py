@@ -13,12 +13,12 @@ from hosts.errors import ContainerExecutionError
 from hosts.executors import frames
 from jobs.logs import Piece
 from jobs.states import AttemptState
-from supervisor.worker.log_pump import LogEnded, PieceRead
+from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.run import LogStage, Need, Run
 from supervisor.worker.steps import StepDone
 from tests.supervisor.log_sources import PolledSource
-from tests.supervisor.runs import AWAY, NOW, make_run
+from tests.supervisor.runs import AWAY, NOW, make_run, observation
 
 GONE = ContainerExecutionError("no such container", failure_class="log_missing")
 
@@ -241,3 +241,42 @@ def test_what_comes_for_a_run_that_was_let_go_is_let_go_too(logbook: Logbook, en
     logbook.take(None, LogEnded(run.attempt_id), NOW)
     assert source.closed
     assert engine.pump.orders[1:] == [("stored", read.held)]
+
+
+def test_a_followed_log_that_still_brings_something_after_the_exit_is_followed_on(
+    logbook: Logbook, engine: FakeEngine
+) -> None:
+    run = exited(LogStage.FOLLOWING)
+    logbook.advance(run, NOW)
+    logbook.take(run, piece(run), NOW + 4)
+    logbook.advance(run, NOW + 8)
+    assert engine.pump.orders == []
+    logbook.advance(run, NOW + 9)
+    assert engine.pump.orders == [("drop",)]
+
+
+def test_a_last_read_that_only_passes_what_is_stored_is_not_quiet(
+    logbook: Logbook, engine: FakeEngine
+) -> None:
+    run = exited()
+    logbook.advance(run, NOW)
+    opened(logbook, run)
+    logbook.take(run, LogMoves(run.attempt_id), NOW + 29)
+    logbook.advance(run, NOW + 58)
+    assert engine.pump.orders[1:] == []
+
+
+def test_what_a_source_knows_to_be_missing_is_noted(logbook: Logbook) -> None:
+    run = exited(LogStage.LAST)
+    logbook.take(run, LogEnded(run.attempt_id, missing="a part is gone"), NOW)
+    assert (run.log, run.logs_note) == (LogStage.DONE, "a part is gone")
+
+
+@pytest.mark.parametrize(("limit", "rotated"), [(None, False), (100_000, False), (4_000, True)])
+def test_a_log_that_may_have_been_rotated_is_not_called_complete(
+    logbook: Logbook, limit: int | None, rotated: bool
+) -> None:
+    run = exited(LogStage.LAST, stdout_bytes=1_000, log_lines=100)
+    run.seen = observation(run, "exited", log_limit_bytes=limit)
+    logbook.take(run, LogEnded(run.attempt_id), NOW)
+    assert bool(run.logs_note) is rotated

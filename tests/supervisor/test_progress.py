@@ -224,7 +224,7 @@ def test_what_the_engine_says_of_a_running_container_is_written_once() -> None:
 def test_a_signal_that_was_sent_is_followed_by_a_look() -> None:
     run = make_run(S.STOPPING, need=Need.SIGNAL, signal="TERM", container_id="c1")
     answer(run, "SIGNAL")
-    assert (run.need, run.engine_lines) == (Need.WATCH, ["kill TERM"])
+    assert (run.need, run.engine_log.noted) == (Need.WATCH, ["kill TERM"])
     assert next_step(run, NOW + 0.2) is Need.OBSERVE
 
 

@@ -87,7 +87,7 @@ def test_trouble_costs_every_run_a_try_and_its_verdict_says_of_which_kind() -> N
     board.done(error=BUSY)
     for run in board.waiting:
         assert next_step(run, NOW + 1) is Need.WITHDRAW
-        verdict = outcome_of_withdrawal(run)
+        verdict = outcome_of_withdrawal(run, NOW + 1)
         assert (verdict.outcome, verdict.failure_class) == (Outcome.INFRA, "rate_limited")
         assert verdict.hint.startswith("Wait. Nothing was started")
 

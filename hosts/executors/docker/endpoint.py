@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from hosts import registries
 from hosts.errors import ConfigurationError
+from hosts.executors.docker.spec import size_in_bytes
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 LONGEST_SOCKET_PATH = 107  # bytes: sun_path of unix(7), less its final NUL
@@ -111,6 +112,9 @@ def _type_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for key in _FLAG_KEYS:
         if not isinstance(config.get(key, False), bool):
             yield f"{key} must be true or false."
+    size = config.get("log_max_size") or "2g"
+    if isinstance(size, str) and not size_in_bytes(size):
+        yield f"log_max_size {size!r} is no size; write it as in 500m or 2g."
     yield from _seconds_problems(config)
     yield from registries.problems(config)
 

@@ -1,4 +1,4 @@
-"""The engine's own news of our containers. Hints only: an engine forgets what nobody was there to hear."""
+"""The engine's own news of our containers. Hints only: an engine forgets all but the last 256."""
 
 from __future__ import annotations
 
@@ -62,14 +62,23 @@ def _hint(event: dict[str, Any]) -> Hint:
         action=str(event.get("Action") or event.get("status") or ""),
         at=datetime.fromtimestamp(nanoseconds / 1e9, UTC) if nanoseconds else None,
         job=attributes.get(LABEL_PREFIX + "job", ""),
+        detail=_detail(attributes),
     )
+
+
+def _detail(attributes: dict[str, Any]) -> str:
+    for key, words in (("exitCode", "exit code"), ("signal", "signal")):
+        if attributes.get(key):
+            return f"{words} {attributes[key]}"
+    return ""
 
 
 def _request(version: str, installation: UUID) -> Request:
     ours = f"{LABEL_PREFIX}installation={installation}"
     filters = {"type": ["container"], "label": [ours], "event": _ACTIONS}
+    # All that the engine remembers (256 events at most) comes first: what happened while nobody listened.
     return Request(
-        target=wire.target(f"/v{version}/events", {"filters": filters}),
+        target=wire.target(f"/v{version}/events", {"since": 1, "filters": filters}),
         connect_seconds=CONNECT_SECONDS,
         answer_seconds=ANSWER_SECONDS,
         idle_seconds=IDLE_SECONDS,

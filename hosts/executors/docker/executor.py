@@ -34,8 +34,9 @@ _MOST_PLACES = 1000  # of containers whose files are known; most of them have en
 class DockerExecutor(ContainerExecutor):
     """Containers on a Docker engine, or one that speaks its API, at a Unix socket or a TCP address.
 
-    Settings beside the specification's: `log_max_size` (2g; must be above the largest log that is kept) and
-    `init` (true: a tiny first process buries orphans and passes signals on).
+    Settings beside the specification's: `log_max_size` (four times what is kept of a log, at least 2g: an
+    engine that rotates a log loses bytes of it) and `init` (true: a tiny first process buries orphans and
+    passes signals on).
 
     Pulls: `pull_connect_timeout` (60 s until the engine, and through it the registry, has answered),
     `pull_idle_timeout` (180 s without any news of it) and `pull_total_timeout` (3600 s for all of it). What
@@ -58,6 +59,11 @@ class DockerExecutor(ContainerExecutor):
     def validate_config(cls, base_url: str, config: Mapping[str, Any]) -> list[str]:
         """Sentences that say what is wrong with a host's settings; empty when nothing is."""
         return endpoint.problems(base_url, config)
+
+    @classmethod
+    def configured_log_limit(cls, config: Mapping[str, Any]) -> int | None:
+        """The setting `log_max_size` in bytes, if there is one."""
+        return spec.size_in_bytes(str(config.get("log_max_size") or ""))
 
     def check(self) -> EngineFacts:
         """Ask the engine who it is, and which API version it speaks now."""

@@ -13,10 +13,12 @@ from hosts.executors.docker.client import CONNECT_SECONDS, one_line, unexpected
 from hosts.executors.docker.endpoint import Endpoint
 from hosts.executors.docker.overlap import Overlap
 from hosts.executors.docker.refusals import says_gone
+from hosts.executors.docker.terminal import TerminalSplitter
 from hosts.executors.frames import HEADER, STDERR, STDOUT, TIME_BYTES
 
 SHORTEST_FRAME = TIME_BYTES + 1
 LONGEST_FRAME = 1024 * 1024
+MISSING = "The engine dropped a part of the log before it was read; how much cannot be known."
 ENGINE_ERROR = 3  # the stream on which an engine reports that it cannot read its own log
 
 
@@ -37,10 +39,11 @@ class Splitter:
         self._rest = data[end:]
         return data[:end]
 
-    def end(self) -> None:
-        """The stream has ended; DockerConnectionError if it did so inside a frame."""
+    def end(self, *, proved: bool) -> bytes:
+        """The stream has ended; DockerConnectionError if it did so inside a frame, `proved` or not."""
         if self._rest:
             raise DockerConnectionError(f"{self._name}: the log was cut off inside a record.")
+        return b""
 
     def _end_of_frames(self, data: bytes) -> int:
         # Run for every record of every log: what it looks up per record, it looks up before.
@@ -66,18 +69,32 @@ class Splitter:
 class DockerLog:
     """A LogSource. It never waits; whoever polls it decides how long an engine may keep silent."""
 
-    def __init__(self, name: str, connection: socket.socket, overlap: Overlap) -> None:
+    def __init__(
+        self,
+        name: str,
+        connection: socket.socket,
+        overlap: Overlap,
+        splitter: Splitter | TerminalSplitter,
+        *,
+        follow: bool,
+    ) -> None:
         self._name = name
         self._connection = connection
         self._overlap = overlap
+        self._splitter = splitter
+        self._follow = follow
         self._answer = Answer(name)
-        self._splitter = Splitter(name)
         self._failure: EngineError | None = None
         self._ended = False
 
     def fileno(self) -> int:
         """The socket's descriptor, the same until `close`; then -1."""
         return self._connection.fileno()
+
+    @property
+    def missing(self) -> str:
+        """What is known to be gone, once the engine did not send again what is stored of its log."""
+        return MISSING if self._overlap.broken else ""
 
     def read(self, budget: int) -> bytes | None:
         """Whole frames read now, about `budget` bytes of them; b"" if none yet; None at the end.
@@ -113,19 +130,22 @@ class DockerLog:
             if data:
                 parts.append(self._frames(data))
             if not data or self._answer.complete:
-                self._end()
+                self._end(parts)
                 return
 
     def _frames(self, data: bytes) -> bytes:
         frames = self._splitter.feed(self._answer.feed(data))
         return frames if self._overlap.done else self._overlap.keep(frames)
 
-    def _end(self) -> None:
+    def _end(self, parts: list[bytes]) -> None:
         if not self._answer.complete:
             self._answer.end()
         if self._answer.status != HTTPStatus.OK:
             raise self._refusal()
-        self._splitter.end()
+        # The end of a followed log proves nothing: a record without an end is left to the last read.
+        parts.append(self._overlap.keep(self._splitter.end(proved=not self._follow)))
+        if not self._follow:
+            self._overlap.end()
         self._ended = True
 
     def _refusal(self) -> EngineError:
@@ -158,4 +178,5 @@ def open_log(
         http="1.0" if follow else "1.1",
         connect_seconds=min(CONNECT_SECONDS, endpoint.timeout),
     )
-    return DockerLog(endpoint.name, connection, overlap)
+    splitter = TerminalSplitter(endpoint.name) if resume.tty else Splitter(endpoint.name)
+    return DockerLog(endpoint.name, connection, overlap, splitter, follow=follow)

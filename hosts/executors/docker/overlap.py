@@ -7,6 +7,9 @@ written in, so what is stored is always the first part of what they hold.
 A line longer than 16,384 bytes comes in pieces that *all* carry the time of the first one, however late
 they are written (a progress bar that ends no line may write such pieces for hours). A log whose last line may
 be unfinished like that is not taken up by time: it is read from its start, and as many bytes are dropped.
+
+Engines since 23 filter by time only up to the first record that is new enough, and send all that follow it,
+older ones too; engines before drop each older one. Both are right here.
 """
 
 from __future__ import annotations
@@ -21,18 +24,30 @@ from hosts.executors.contract import Resume
 from hosts.executors.frames import STDERR, STDOUT, Frame, pack, stamp, walk
 
 OVERLAP_NANOSECONDS = 3_000_000_000
+# Two streams' records may change places by so much; a tail that covers less is of no use.
+LEAST_OVERLAP_NANOSECONDS = 5_000_000
 PIECE_BYTES = 16_384
 
 _Key = tuple[bytes, int, int]
+_NOTHING: _Key = (b"", 0, 0)
 
 
 class Overlap:
-    """Drops the frames that are stored, once each. `done` turns true when only new ones can follow."""
+    """Drops the frames that are stored, once each. `done` turns true when only new ones can follow.
+
+    `broken` turns true when frames that are stored do not come again: the engine has dropped them, and
+    nobody can tell how much of what came after them.
+    """
 
     def __init__(self, resume: Resume) -> None:
         self.since = ""
+        self.broken = False
         self._stored: Counter[_Key] = Counter()
+        self._older: Counter[_Key] = Counter()
         self._until = b""
+        self._met = False
+        self._newest = resume.newest.encode()
+        self._first = b""
         self._left = {STDOUT: 0, STDERR: 0}
         self._bare: dict[int, bytes] = {}
         if resume.newest:
@@ -41,10 +56,16 @@ class Overlap:
     @property
     def done(self) -> bool:
         """Whether nothing that is stored can come any more."""
-        return not (self._stored or self._bare or any(self._left.values()))
+        return not (self._stored or self._older or self._bare or any(self._left.values()))
+
+    def end(self) -> None:
+        """The log, read up to an end that is proved, has no more frames."""
+        self.broken = self.broken or bool(self._stored or any(self._left.values()))
 
     def keep(self, data: bytes) -> bytes:
         """The frames in `data` (whole ones) that are not stored yet."""
+        if self._first and data:
+            self._check_start(data)
         if self.done:
             return data
         new = self._new_by_time if self._until else self._new_by_count
@@ -52,27 +73,52 @@ class Overlap:
 
     def _plan(self, resume: Resume, tail: list[Frame]) -> None:
         newest = _nanoseconds(resume.newest)
-        since = max(0, newest - OVERLAP_NANOSECONDS)
+        covered = _nanoseconds(resume.covers) if resume.covers else 0
+        since = max(0, newest - OVERLAP_NANOSECONDS, covered)
         counts = {STDOUT: resume.stdout_bytes, STDERR: resume.stderr_bytes}
         last = {frame.stream: frame for frame in tail}
-        if _safe_by_time(counts, last, stamp(since)):
+        reaches_back = newest - since >= LEAST_OVERLAP_NANOSECONDS or not covered
+        if reaches_back and _safe_by_time(counts, last, stamp(since)):
             self.since = f"{since // 1_000_000_000}.{since % 1_000_000_000:09d}"
             self._until = stamp(newest + OVERLAP_NANOSECONDS)
-            self._stored.update(_key(frame) for frame in tail if frame.time >= stamp(since))
+            self._expect(tail, stamp(since))
         else:
-            self._left = counts
+            self._left, self._first = counts, resume.first
             self._bare = {frame.stream: frame.time for frame in last.values() if not frame.payload}
+
+    def _expect(self, tail: list[Frame], since: bytes) -> None:
+        begun = False
+        for frame in tail:
+            if frame.time >= since:
+                begun = True
+                self._stored[_key(frame)] += 1
+            elif begun:
+                self._older[_key(frame)] += 1
+
+    def _check_start(self, data: bytes) -> None:
+        """A log that begins later than the stored one cannot be taken up by count: go by time alone."""
+        if not data.startswith(self._first):
+            self.broken, self._until = True, self._newest
+            self._left, self._bare = {}, {}
+            self._stored[_NOTHING] = 1  # until something newer than all that is stored has come
+        self._first = b""
 
     def _new_by_time(self, frame: Frame) -> Frame | None:
         if frame.time > self._until:
+            self.broken = self.broken or bool(self._stored)
             self._stored.clear()
+            self._older.clear()
         key = _key(frame)
-        if key not in self._stored:
-            return frame
-        self._stored[key] -= 1
-        if not self._stored[key]:
-            del self._stored[key]
-        return None
+        for known in (self._stored, self._older):
+            if key in known:
+                known[key] -= 1
+                if not known[key]:
+                    del known[key]
+                self._met = True
+                return None
+        # What is stored is the first part of a log: before any of it comes again, nothing old is new.
+        is_old = frame.time <= self._newest and (not self._met or _NOTHING in self._stored)
+        return None if is_old else frame
 
     def _new_by_count(self, frame: Frame) -> Frame | None:
         stream, moment, payload = frame

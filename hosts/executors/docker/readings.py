@@ -8,6 +8,7 @@ from typing import Any
 
 from hosts.executors.contract import ContainerState, EngineFacts, Observation, Usage
 from hosts.executors.docker.client import one_line
+from hosts.executors.docker.spec import size_in_bytes
 
 _NEVER = "0001-01-01"
 _STATES: dict[str, ContainerState] = {
@@ -19,6 +20,7 @@ _STATES: dict[str, ContainerState] = {
     "dead": "exited",
     "removing": "exited",
 }
+_DEFAULT_LOG_SIZES = {"local": "20m"}
 # A state that we do not know may be one in which the container runs: nothing must be deleted or begun again.
 _OTHER_STATE: ContainerState = "running"
 
@@ -40,6 +42,7 @@ def observation(inspected: Mapping[str, Any], image_digest: str) -> Observation:
         finished_at=moment(status.get("FinishedAt")),
         error=error,
         image_digest=image_digest,
+        log_limit_bytes=_log_limit(inspected["HostConfig"].get("LogConfig") or {}),
         metadata={
             "container_name": name,
             "container_id": inspected["Id"],
@@ -49,6 +52,14 @@ def observation(inspected: Mapping[str, Any], image_digest: str) -> Observation:
             "image_digest": image_digest,
         },
     )
+
+
+def _log_limit(log_config: Mapping[str, Any]) -> int | None:
+    """How much of a log the engine surely holds before it begins to drop its oldest part; None: all of it."""
+    driver, options = log_config.get("Type"), log_config.get("Config") or {}
+    size = size_in_bytes(str(options.get("max-size") or _DEFAULT_LOG_SIZES.get(str(driver), "")))
+    # JSON may take seven bytes for one that was written.
+    return size if size is None or driver != "json-file" else size // 7
 
 
 def listed(entry: Mapping[str, Any]) -> Observation:

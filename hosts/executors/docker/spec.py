@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from hosts.errors import ContainerExecutionError
 from hosts.executors.contract import HostView, JobView, Network, labels_for
 
-LOG_MAX_SIZE = "2g"  # above any cap of ours: an engine that rotates a log loses bytes without a word
+LEAST_LOG_FILE_BYTES = 2 * 1024**3
 PIDS_LIMIT = 4096
 
 _MEBIBYTE = 1024 * 1024
+_GIBIBYTE = 1024**3
 _NANO = 1_000_000_000
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
+_UNITS = {unit: 1024**power for power, unit in enumerate(["", "k", "m", "g", "t", "p"])}
 
 
 def create_body(host: HostView, job: JobView) -> dict[str, Any]:
@@ -31,7 +35,7 @@ def create_body(host: HostView, job: JobView) -> dict[str, Any]:
         "Env": [f"{name}={value}" for name, value in job.environment.items()],
         "WorkingDir": job.template.working_directory,
         "Labels": labels_for(host, job),
-        "Tty": False,
+        "Tty": job.tty,
         "OpenStdin": False,
         "AttachStdin": False,
         "AttachStdout": False,
@@ -59,15 +63,31 @@ def _host_config(config: Mapping[str, Any], job: JobView) -> dict[str, Any]:
         # A container that ended must stay until its log and exit code are recorded, and never run again.
         "AutoRemove": False,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        "LogConfig": {"Type": "local", "Config": _log_options(config)},
+        "LogConfig": {"Type": "local", "Config": _log_options(config, job)},
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": PIDS_LIMIT,
         **_limits(job),
     }
 
 
-def _log_options(config: Mapping[str, Any]) -> dict[str, str]:
-    return {"max-size": config.get("log_max_size") or LOG_MAX_SIZE, "max-file": "2", "compress": "false"}
+def _log_options(config: Mapping[str, Any], job: JobView) -> dict[str, str]:
+    size = config.get("log_max_size") or f"{-(-log_file_bytes(job.template.max_log_bytes) // _GIBIBYTE)}g"
+    return {"max-size": size, "max-file": "2", "compress": "false"}
+
+
+def log_file_bytes(max_log_bytes: int) -> int:
+    """How large the engine may let a log grow before it rotates it, and so loses bytes without a word.
+
+    Well above what is kept of a log: the engine adds 31 bytes to each line, so lines of 10 bytes take four
+    times their size. A container that writes on and on fills two such files of its host's disk, no more.
+    """
+    return max(LEAST_LOG_FILE_BYTES, 4 * max_log_bytes)
+
+
+def size_in_bytes(text: str) -> int | None:
+    """A size as engines read it ("20m"); None if it is none."""
+    found = _SIZE.fullmatch(text.strip())
+    return int(float(found[1]) * _UNITS[found[2].lower()]) if found else None
 
 
 def _limits(job: JobView) -> dict[str, int]:

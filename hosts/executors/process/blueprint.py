@@ -28,6 +28,12 @@ def spec_of(host: HostView, job: JobView) -> Spec:
         raise ContainerExecutionError(
             f"{job.container_name!r} cannot be the name of a folder.", failure_class="bad_spec"
         )
+    if job.tty:
+        raise ContainerExecutionError(
+            "The process executor has no terminal to give.",
+            failure_class="create_refused",
+            hint="Clear tty on the template, or send the job to a Docker host.",
+        )
     return Spec(
         id=secrets.token_hex(32),
         name=job.container_name,

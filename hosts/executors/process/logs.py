@@ -50,6 +50,11 @@ class FileLog:
         """The descriptor that is readable while there may be something to read; -1 if there is none."""
         return self._waker.fileno() if self._waker else -1
 
+    @property
+    def missing(self) -> str:
+        """Nothing ever is: the files are the job's own, and grow only."""
+        return ""
+
     def read(self, budget: int) -> bytes | None:
         """Whole frames, around `budget` bytes at most; b"" if there are none yet; None at the end."""
         woken = self._waker.take() if self._waker else False
