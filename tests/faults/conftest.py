@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 
+from hosts.identity import start_ticks
 from hosts.models import DockerHost, HostLease, HostState
+from jobs import logs, operations
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, NetworkAssignment
 from tests.faults.counting import RunCounter
 from tests.support.engines import Engine
@@ -37,11 +40,8 @@ class Bench:
     def submit(self, script: str, template: ContainerTemplate | None = None, **fields: Any) -> ContainerJob:
         """A job that reports its run, then runs the script."""
         report = f'echo "$TALLYMAN_JOB_ID $TALLYMAN_ATTEMPT" | nc 127.0.0.1 {self.counter.port}; '
-        return ContainerJob.objects.create(
-            template=template or self.template,
-            override_command=f"sh -c {shlex.quote(report + script)}",
-            **fields,
-        )
+        command = f"sh -c {shlex.quote(report + script)}"
+        return operations.submit(template or self.template, command=command, **fields)
 
     def tap(self, on: str) -> EngineTap | DatabaseTap:
         """The tap that a step is seen on."""
@@ -67,7 +67,9 @@ class Bench:
 
     def wait_until_empty(self, timeout_seconds: float = 40.0) -> None:
         """Until no container is left on the engine."""
-        wait_until(lambda: not self.engine.api.containers(all=True), timeout_seconds, "no container to be left")
+        wait_until(
+            lambda: not self.engine.api.containers(all=True), timeout_seconds, "no container to be left"
+        )
 
 
 @pytest.fixture
@@ -95,31 +97,18 @@ def make_template(name: str, **fields: Any) -> ContainerTemplate:
 
 def is_alive(pid: int | None) -> bool:
     """Whether there is such a process, and no zombie of it."""
-    from hosts.identity import start_ticks
-
     return pid is not None and start_ticks(pid) is not None
 
 
 def expire_lease(host: DockerHost) -> int:
     """Let the host's lease run out now; its epoch."""
-    from datetime import timedelta
-
-    from django.db.models.functions import Now
-
     HostLease.objects.filter(host=host).update(expires_at=Now() - timedelta(seconds=1))
     return HostLease.objects.get(host=host).epoch
 
 
 def log_of(job: ContainerJob) -> list[tuple[bytes, bytes]]:
     """(stdout, stderr) of each attempt that has a log."""
-    from jobs import logs
-
     return [
         (b"".join(logs.stream_bytes(one.id, 1)), b"".join(logs.stream_bytes(one.id, 2)))
         for one in Attempt.objects.filter(job=job).order_by("number")
     ]
-
-
-def seconds_since(began: float) -> float:
-    """On the monotonic clock."""
-    return time.monotonic() - began

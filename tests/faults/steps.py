@@ -30,7 +30,11 @@ def _moved(state: str) -> str:
 
 
 _CLAIM = 'INSERT INTO "jobs_attempt"'
-_CREATE, _START, _INSPECT = "POST /containers/create", "POST /containers/[^/]+/start", "GET /containers/[^/]+/json"
+_CREATE, _START, _INSPECT = (
+    "POST /containers/create",
+    "POST /containers/[^/]+/start",
+    "GET /containers/[^/]+/json",
+)
 _REMOVE = "DELETE /containers/[^/]+"
 
 STEPS = {

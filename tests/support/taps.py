@@ -68,9 +68,17 @@ class Tap:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for one in self._sockets:
+        self._hang_up()
+
+    def lead_to(self, socket_path: str) -> None:
+        """Hang up, and lead somewhere else from now on."""
+        self._socket_path = socket_path
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        while self._sockets:
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                self._sockets.pop().shutdown(socket.SHUT_RDWR)
 
     def set(self, trap: Trap | None) -> None:
         """Wait for this from now on, and for nothing else."""
@@ -234,7 +242,9 @@ def _head(reader) -> bytes:
 
 def _rendered(answer: Answer) -> bytes:
     body = f'{{"message": "{answer.message}"}}'.encode()
-    head = f"HTTP/1.1 {answer.status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"HTTP/1.1 {answer.status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 
