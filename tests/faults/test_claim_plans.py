@@ -14,7 +14,10 @@ from tests.support.factories import make_host, make_template
 pytestmark = [pytest.mark.postgres_only, pytest.mark.django_db(transaction=True)]
 
 # What a planner does that knows nothing of a table yet: go through one relation for each row of the other.
-_NESTED_LOOPS = ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize")
+_OTHER_WAYS = (
+    *("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize"),
+    *("indexscan", "indexonlyscan", "bitmapscan"),
+)
 # The claim that many write: the planner may run the subquery again for each row.
 _NAIVE = """
     UPDATE jobs_containerjob SET status = 'starting' WHERE id IN (
@@ -26,7 +29,7 @@ _NAIVE = """
 def nested_loops() -> Iterator[None]:
     """The planner has no other choice, on this connection."""
     with connection.cursor() as cursor:
-        for name in _NESTED_LOOPS:
+        for name in _OTHER_WAYS:
             cursor.execute(f"SET enable_{name} = off")
     yield
     connection.close()

@@ -178,7 +178,7 @@ def test_as_the_first_process_it_buries_strangers_and_obeys_term(
     host: DockerHost, template: ContainerTemplate, first_process: psutil.Process
 ) -> None:
     # Jobs are started by a process that goes away at once: who looks after them is PID 1's child then.
-    jobs = jobs_that_say(template, "sleep 0.2 & true", 10)
+    jobs = jobs_that_say(template, "sleep 1", 10)
     orphans: set[int] = set()
 
     def all_ended() -> bool:
