@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos import Chaos, Plan
-from tests.support.engines import Engine
+from tests.support.engines import Engine, running_engine
 
 pytestmark = [
     pytest.mark.docker,
@@ -46,3 +46,11 @@ def test_a_thousand_jobs_are_accounted_for_whatever_dies(
     seconds = max(60.0, JOBS / 2.5)
     plan = Plan(seed=seed, jobs=JOBS, seconds=seconds, long_freezes=max(1, int(seconds // 80)))
     account_for(plan, two_engines, database_url, tmp_path)
+
+
+@pytest.mark.soak
+def test_a_thousand_jobs_are_accounted_for_on_engines_that_restart(database_url: str, tmp_path: Path) -> None:
+    seconds = max(60.0, JOBS / 2.5)
+    with running_engine("--live-restore") as one, running_engine("--live-restore") as other:
+        plan = Plan(seed=SEED, jobs=JOBS, seconds=seconds, engines_restart=True)
+        account_for(plan, (one, other), database_url, tmp_path)
