@@ -24,13 +24,14 @@ import psutil
 
 from hosts.models import DockerHost, HostLease
 from jobs import operations
-from jobs.models import ContainerJob
-from jobs.states import ENDED_STATUSES
+from jobs.models import Attempt, ContainerJob
+from jobs.states import ENDED_STATUSES, AttemptState
 from tests.faults.accounts import audit
 from tests.faults.counting import RunCounter
 from tests.faults.mix import Expected, Mix
 from tests.support.engines import Engine
 from tests.support.supervising import ROOT, StartCounter
+from tests.support.taps import EngineTap
 from tests.support.waiting import wait_until
 
 LEASE_SECONDS = 30.0
@@ -128,7 +129,7 @@ class Monkey:
         self._thaw_until(now)
         for supervisor in self._supervisors:
             self._bring_back(supervisor, now)
-        if self._long and now >= self._long[0]:
+        if self._long and now >= self._long[0] + (0.0 if _launches() else 5.0):
             self._long.pop(0)
             self._freeze_supervisor()
         if now >= self._next:
@@ -250,6 +251,11 @@ class Monkey:
         self._note("long freeze", f"{seconds:.2f} s")
 
 
+def _launches() -> bool:
+    """Whether a container is between its making and its start: the worst moment to fall asleep."""
+    return Attempt.objects.filter(state=AttemptState.CREATED).exists()
+
+
 def _title(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.Error):
         return " ".join(process.cmdline()).strip()
@@ -263,16 +269,23 @@ class Chaos:
         self.plan, self.engines, self.folder = plan, engines, folder
         self._database_url = database_url
         self._rng = random.Random(f"jobs {plan.seed}")
+        self._naps = random.Random(f"naps {plan.seed}")
         self._jobs: dict[ContainerJob, Expected] = {}
         self._cancels: list[tuple[float, int, ContainerJob]] = []
         self.acts: dict[str, int] = {}
 
     def run(self) -> list[str]:
         """Everything that is wrong in the end."""
-        for name, engine in zip("ab", self.engines, strict=True):
-            DockerHost.objects.create(name=name, connection_string=engine.url, max_concurrent_jobs=6)
         starts = StartCounter(*self.engines)
-        with RunCounter() as runs, (self.folder / "diary").open("w") as diary:
+        with (
+            RunCounter() as runs,
+            (self.folder / "diary").open("w") as diary,
+            contextlib.ExitStack() as taps,
+        ):
+            for name, engine in zip("ab", self.engines, strict=True):
+                tap = taps.enter_context(EngineTap(engine.url.removeprefix("unix://")))
+                tap.nap = self._nap
+                DockerHost.objects.create(name=name, connection_string=tap.url, max_concurrent_jobs=6)
             try:
                 wrong = self._play(Mix(self._rng, runs.port), diary)
             finally:
@@ -280,6 +293,10 @@ class Chaos:
         # A subscription does not outlive its engine; the containers' own count does.
         counted = runs.runs if self.plan.engines_restart else starts.starts
         return wrong + audit(self._jobs, counted, runs.runs)
+
+    def _nap(self) -> float:
+        """How long a call to an engine, or its answer, is under way: there is time to die between steps."""
+        return self._naps.choice((0.0, 0.0, self._naps.uniform(0.0, 0.2), self._naps.uniform(0.2, 1.0)))
 
     def _play(self, mix: Mix, diary: TextIO) -> list[str]:
         supervisors = [

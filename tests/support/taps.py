@@ -12,6 +12,7 @@ import http.client
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -55,6 +56,8 @@ class Tap:
     def __init__(self, socket_path: str) -> None:
         self._socket_path = socket_path
         self._trap: Trap | None = None
+        # Seconds to wait before what changes something at an engine is passed on, and before its answer is.
+        self.nap: Callable[[], float] = lambda: 0.0
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -136,8 +139,11 @@ class EngineTap(Tap):
                 _stream(client, far, head + body)
                 return
             answer = self._snap("before", lambda trap, call=call: _fits(trap, call))
+            naps = method not in {"GET", "HEAD"}
+            time.sleep(self.nap() if naps else 0.0)
             if answer is None:
                 far.sendall(head + body)
+                time.sleep(self.nap() if naps else 0.0)
                 answer = self._pass_back(client, far, method, call)
             if answer is not None:
                 client.sendall(_rendered(answer))
