@@ -292,7 +292,7 @@ class Chaos:
                 starts.close()
         # A subscription does not outlive its engine; the containers' own count does.
         counted = runs.runs if self.plan.engines_restart else starts.starts
-        return wrong + audit(self._jobs, counted, runs.runs)
+        return wrong + audit(self._jobs, counted, runs.runs, engines_lose=self.plan.engines_restart)
 
     def _nap(self) -> float:
         """How long a call to an engine, or its answer, is under way: there is time to die between steps."""
