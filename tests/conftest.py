@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import databases
 
-pytest_plugins = ["tests.support.engine_fixtures"]
+pytest_plugins = ["tests.support.engine_fixtures", "tests.faults.bench"]
 
 
 def pytest_report_header() -> str:
@@ -18,16 +18,10 @@ def pytest_report_header() -> str:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of the other database, and those without one if an earlier pass ran them."""
-    soak = "soak" in config.getoption("-m")
-    leaving = [item for item in items if not _belongs_here(item) or (_is_soak(item) and not soak)]
+    leaving = [item for item in items if not _belongs_here(item)]
     if leaving:
         config.hook.pytest_deselected(items=leaving)
         items[:] = [item for item in items if item not in leaving]
-
-
-def _is_soak(item: pytest.Item) -> bool:
-    """Whether it takes so long that it runs only when asked for: `make soak`, or `-m soak`."""
-    return item.get_closest_marker("soak") is not None
 
 
 def _belongs_here(item: pytest.Item) -> bool:

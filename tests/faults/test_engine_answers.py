@@ -15,7 +15,7 @@ from hosts import installation
 from jobs import operations
 from jobs.models import Attempt, ContainerJob
 from jobs.spec import container_name
-from tests.faults.conftest import Bench, log_of
+from tests.faults.bench import Bench, log_of
 from tests.faults.steps import AFTER_ITS_EXIT, STEPS
 from tests.support import racing, supervising
 from tests.support.supervising import wait_for_all_ended, wait_for_status

@@ -8,7 +8,7 @@ import pytest
 
 from hosts.models import DockerHost, HostState
 from jobs.models import Attempt
-from tests.faults.conftest import Bench, log_of, make_template
+from tests.faults.bench import Bench, log_of, make_template
 from tests.support import supervising
 from tests.support.engines import Engine, running_engine
 from tests.support.supervising import wait_for_all_ended, wait_for_status

@@ -14,7 +14,7 @@ import pytest
 from hosts.models import HostLease
 from jobs.models import ContainerJob
 from jobs.states import ENDED_STATUSES
-from tests.faults.conftest import Bench, expire_lease, log_of
+from tests.faults.bench import Bench, expire_lease, log_of
 from tests.faults.steps import IN_TRANSACTION, STEPS
 from tests.support import supervising
 from tests.support.waiting import wait_until
