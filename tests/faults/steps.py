@@ -35,7 +35,7 @@ _CREATE, _START, _INSPECT = (
     "POST /containers/[^/]+/start",
     "GET /containers/[^/]+/json",
 )
-_REMOVE = "DELETE /containers/[^/]+"
+REMOVE = "DELETE /containers/[^/]+"
 
 STEPS = {
     "before the claim": Step("database", (_CLAIM,), "before"),
@@ -54,8 +54,8 @@ STEPS = {
     "before its end": Step("database", (_moved("ended"),), "before"),
     "before its end is committed": Step("database", (_moved("ended"), "COMMIT"), "before"),
     "after its end": Step("database", (_moved("ended"), "COMMIT"), "after"),
-    "before the removal": Step("engine", _REMOVE, "before"),
-    "after the removal": Step("engine", _REMOVE, "after"),
+    "before the removal": Step("engine", REMOVE, "before"),
+    "after the removal": Step("engine", REMOVE, "after"),
 }
 # A worker that sleeps in these holds locks that nobody gets past; the database ends its session after 30 s.
 IN_TRANSACTION = {"before the claim", "before its end", "before its end is committed"}
