@@ -11,7 +11,7 @@ LOCK = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 -
 	--extra postgres --extra redis
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format lock clean
+.PHONY: help up test soak check format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ up: .venv/base ## run everything on http://127.0.0.1:8000/ (PORT=...), until Ctr
 
 test: .venv/dev ## run the tests on SQLite and on PostgreSQL (TESTARGS="tests/jobs -x")
 	@$(BIN)/python -m tests $(TESTARGS)
+
+soak: .venv/dev ## run the tests that take long (TALLYMAN_CHAOS_JOBS=1000 TALLYMAN_CHAOS_SEEDS=3)
+	@TALLYMAN_TEST_DATABASES=postgres $(BIN)/python -m tests -n0 -m soak -rA $(TESTARGS)
 
 check: .venv/dev ## format, lint, types, layers, migrations, deployment settings
 	@echo "== ruff format" && $(BIN)/ruff format --check .

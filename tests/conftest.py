@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import databases
 
-pytest_plugins = ["tests.support.engine_fixtures"]
+pytest_plugins = ["tests.support.engine_fixtures", "tests.faults.bench"]
 
 
 def pytest_report_header() -> str:

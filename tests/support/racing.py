@@ -43,10 +43,11 @@ def in_background(work: Callable[..., Value], *arguments: Any) -> Iterator[Futur
 
 def wait_until_blocked() -> None:
     """Until a session of this PostgreSQL database waits for another one's lock."""
-    wait_until(_someone_waits, timeout_seconds=LOCK_TIMEOUT_SECONDS, what="a session to wait for a lock")
+    wait_until(someone_waits, timeout_seconds=LOCK_TIMEOUT_SECONDS, what="a session to wait for a lock")
 
 
-def _someone_waits() -> bool:
+def someone_waits() -> bool:
+    """Whether a session of this PostgreSQL database waits for another one's lock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction is shown one moment only
         cursor.execute(
