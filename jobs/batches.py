@@ -60,16 +60,34 @@ def guarded(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[s
     return held
 
 
-def _write_postgresql(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
+def inserted(columns: Columns, rows: Sequence[Row], statements: Sequence[str]) -> None:
+    """Insert new rows: each of `statements` reads `FROM x`, in the caller's transaction."""
+    if connection.vendor == "postgresql":
+        relation, params = _unnested(columns, rows)
+        parts = [relation, *(f"new{number} AS ({sql})" for number, sql in enumerate(statements))]
+        _execute_prepared(f"WITH {', '.join(parts)} SELECT 1", params)
+        return
+    relation, params = _values("x", columns, rows)
+    with connection.cursor() as cursor:
+        for sql in statements:
+            cursor.execute(f"{relation} {sql}", params)
+
+
+def _unnested(columns: Columns, rows: Sequence[Row]) -> tuple[str, list[Any]]:
     names = ", ".join(columns)
     arrays = ", ".join(f"%s::{field.rel_db_type(connection)}[]" for field in columns.values())
+    params = [[_adapt(field, row[name]) for row in rows] for name, field in columns.items()]
+    return f"x({names}) AS (SELECT * FROM unnest({arrays}))", params
+
+
+def _write_postgresql(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
+    relation, params = _unnested(columns, rows)
     parts = [
-        f"x({names}) AS (SELECT * FROM unnest({arrays}))",
+        relation,
         f"held AS ({update} RETURNING id)",
         "m AS (SELECT x.* FROM x JOIN held ON held.id = x.attempt_id)",
         *(f"then{number} AS ({statement})" for number, statement in enumerate(then)),
     ]
-    params = [[_adapt(field, row[name]) for row in rows] for name, field in columns.items()]
     return {row[0] for row in _execute_prepared(f"WITH {', '.join(parts)} SELECT id FROM held", params)}
 
 
