@@ -12,7 +12,7 @@ from bench.nothing import KIND
 from bench.rounds import Result, in_turn
 from tests.support.postgres import PostgresServer
 
-JOBS = 2000
+JOBS = 1000
 WARM_UP = 200
 FAIR, MANY = 10, 50
 TARGET = 4.0

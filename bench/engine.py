@@ -17,7 +17,7 @@ from tests.support.engines import Engine, running_engine
 
 CHATTY = "tallyman-bench:latest"
 TEXT = "/text"
-TEXT_BYTES = 4_000_000
+TEXT_BYTES = 2_000_000
 LINE_BYTES = 100
 _WORDS = (
     "accepted",

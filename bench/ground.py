@@ -49,6 +49,7 @@ def _set_environment(database_url: str) -> None:
         "DEBUG": "false",
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "LOG_LEVEL": "WARNING",
+        "TALLYMAN_ALLOW_PROCESS_EXECUTOR": "true",
         "SECRET_KEY": secrets.token_urlsafe(50),
         "TALLYMAN_ENV_FILE": "",
         "TALLYMAN_SECRET_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),

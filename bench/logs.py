@@ -13,7 +13,7 @@ from hosts.executors.frames import HEADER
 from tests.support.engines import Engine
 from tests.support.postgres import PostgresServer
 
-MEGABYTES = 80
+MEGABYTES = 40
 TARGET = 0.8
 _READ_BYTES = 256 * 1024
 _NAP_SECONDS = 0.0005
