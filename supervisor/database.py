@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import structlog
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from hosts.identity import boot_clock
 from supervisor.worker.inbox import Wake
@@ -57,9 +60,20 @@ def wait_for(tick: Callable[[], bool], wake: Wake, *, seconds: float = WAIT_SECO
     return False
 
 
+@cache
+def known_migrations() -> frozenset[tuple[str, str]]:
+    """Every migration of this code. The database is not asked.
+
+    Called in the master, so that its children share what is read for it: 14 MiB, and half a second of CPU.
+    """
+    return frozenset(MigrationLoader(None).graph.nodes)
+
+
 def trouble_with_database() -> str:
     """Why it cannot be worked with, or an empty string."""
     try:
+        if known_migrations() <= MigrationRecorder(connection).applied_migrations().keys():
+            return ""
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as exc:
