@@ -17,7 +17,7 @@ CONTAINERS = 20
 MEGABYTES = 2
 PER_MEGABYTES = 40
 TARGET = 0.5
-_GATHER_SECONDS = 15
+_GATHER_SECONDS = 20
 
 
 def measure(server: PostgresServer) -> Result:
@@ -67,7 +67,7 @@ def _round(host: Any, template: Any, worker: psutil.Process) -> tuple[tuple[floa
     )
     running = ContainerJob.objects.filter(pk__in=ids, status="running")
     wait_until(
-        lambda: running.count() == CONTAINERS, timeout_seconds=2 * _GATHER_SECONDS, what="all of them to run"
+        lambda: running.count() == CONTAINERS, timeout_seconds=_GATHER_SECONDS, what="all of them to run"
     )
     time.sleep(max(0.0, moment - time.time()))
     before, began = sum(worker.cpu_times()[:2]), time.perf_counter()
