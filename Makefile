@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTARGS ?=
+BENCHARGS ?=
 
 # Settings of a production deployment, as `manage.py check --deploy` is to see them.
 PRODUCTION = env -u DEBUG TALLYMAN_ENV_FILE= ALLOWED_HOSTS=tallyman.example DATABASE_URL=sqlite://:memory: \
@@ -11,7 +12,7 @@ LOCK = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 -
 	--extra postgres --extra redis
 
 .DEFAULT_GOAL := help
-.PHONY: help up test soak check format lock clean
+.PHONY: help up test soak bench check format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,9 @@ test: .venv/dev ## run the tests on SQLite and on PostgreSQL (TESTARGS="tests/jo
 
 soak: .venv/dev ## run the tests that take long (TALLYMAN_CHAOS_JOBS=1000 TALLYMAN_CHAOS_SEEDS=3)
 	@TALLYMAN_TEST_DATABASES=postgres $(BIN)/python -m tests -n0 -m soak -rA $(TESTARGS)
+
+bench: .venv/bench ## measure, and note the numbers in bench/README.md (BENCHARGS="claims logs")
+	@$(BIN)/python -m bench $(BENCHARGS)
 
 check: .venv/dev ## format, lint, types, layers, migrations, deployment settings
 	@echo "== ruff format" && $(BIN)/ruff format --check .
@@ -40,15 +44,18 @@ format: .venv/dev ## format the code and fix what ruff can fix
 lock: ## pin the newest allowed versions in requirements/ (needs uv)
 	$(LOCK) --upgrade --output-file requirements/base.txt
 	$(LOCK) --upgrade --group dev --constraint requirements/base.txt --output-file requirements/dev.txt
+	$(LOCK) --upgrade --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
 
 clean: ## remove .venv, caches and built static files; var/ and .env stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info var/static
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Each stamp stands for one requirements file. dev.txt holds base.txt's versions, so both may be installed.
+# Each stamp stands for one requirements file. dev.txt and bench.txt hold base.txt's versions, so all may be
+# installed.
 .venv/base: requirements/base.txt
 .venv/dev: requirements/dev.txt
-.venv/base .venv/dev:
+.venv/bench: requirements/bench.txt
+.venv/base .venv/dev .venv/bench:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing $< into .venv"

@@ -138,19 +138,50 @@ def _write(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[st
         return _write_postgresql(columns, rows, update, then)
 
 
-def _write_postgresql(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
+def inserted(columns: Columns, rows: Sequence[Row], statements: Sequence[str]) -> None:
+    """Insert new rows: each of `statements` reads `FROM x`, in the caller's transaction."""
+    if connection.vendor == "postgresql":
+        relation, params = _unnested(columns, rows)
+        parts = [relation, *(f"new{number} AS ({sql})" for number, sql in enumerate(statements))]
+        _execute_prepared(f"WITH {', '.join(parts)} SELECT 1", params)
+        return
+    relation, params = _values("x", columns, rows)
+    with connection.cursor() as cursor:
+        for sql in statements:
+            cursor.execute(f"{relation} {sql}", params)
+
+
+def _unnested(columns: Columns, rows: Sequence[Row]) -> tuple[str, list[Any]]:
     names = ", ".join(columns)
     arrays = ", ".join(f"%s::{field.rel_db_type(connection)}[]" for field in columns.values())
+    params = [[_adapt(field, row[name]) for row in rows] for name, field in columns.items()]
+    return f"x({names}) AS (SELECT * FROM unnest({arrays}))", params
+
+
+def _write_postgresql(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
+    relation, params = _unnested(columns, rows)
     parts = [
-        f"x({names}) AS (SELECT * FROM unnest({arrays}))",
+        relation,
         f"held AS ({update} RETURNING id)",
         "m AS (SELECT x.* FROM x JOIN held ON held.id = x.attempt_id)",
         *(f"then{number} AS ({statement})" for number, statement in enumerate(then)),
     ]
-    params = [[_adapt(field, row[name]) for row in rows] for name, field in columns.items()]
-    with connection.cursor() as cursor:
-        cursor.execute(f"WITH {', '.join(parts)} SELECT id FROM held", params)
-        return {row[0] for row in cursor.fetchall()}
+    return {row[0] for row in _execute_prepared(f"WITH {', '.join(parts)} SELECT id FROM held", params)}
+
+
+def _execute_prepared(sql: str, params: Sequence[Any]) -> list[Any]:
+    """All rows of a statement that PostgreSQL parses and plans once for a connection, not for each batch.
+
+    Planning a statement of six writes costs more than carrying it out. Django's own cursors bind values on
+    this side, so that no two texts are the same.
+    """
+    from psycopg import Cursor  # not there where SQLite is all there is
+
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+        cursor.execute(sql, params, prepare=True)
+        return cursor.fetchall()
 
 
 def _write_sqlite(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:

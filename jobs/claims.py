@@ -7,12 +7,13 @@ claim finds the lease gone. (A claim that only tested whether the lease exists l
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 
 from hosts import leases
 from hosts.identity import ProcessIdentity
@@ -137,11 +138,37 @@ def _open_attempts(
         )
         for job in jobs
     ]
-    Attempt.objects.bulk_create(attempts)
-    JobEvent.objects.bulk_create(
-        JobEvent(
-            job=attempt.job, attempt_number=attempt.number, kind="claimed", message=f"by {host.name}", who=who
-        )
-        for attempt in attempts
-    )
+    # Not by the models: that took longer than all the rest of a claim.
+    said = {"message": f"by {host.name}", "who": who}
+    rows = [{**said, **{name: getattr(one, name) for name in _COPIED}} for one in attempts]
+    for row, attempt in zip(rows, attempts, strict=True):
+        row |= {"attempt_id": attempt.id, "spec": json.dumps(attempt.spec, allow_nan=False)}
+    batches.inserted(_NEW_COLUMNS, rows, [_new_attempts(), _claimed_events()])
     return attempts
+
+
+_COPIED = ("job_id", "number", "host_id", "host_name", "epoch", "container_name")
+_NEW_COLUMNS: dict[str, Any] = {
+    "attempt_id": Attempt._meta.get_field("id"),
+    "job_id": ContainerJob._meta.get_field("id"),
+    "host_id": DockerHost._meta.get_field("id"),
+    **{name: Attempt._meta.get_field(name) for name in ("number", "host_name", "epoch", "container_name")},
+    # Dumped already: what a batch's JSON loses, the launch is to refuse.
+    "spec": models.TextField(),
+    **{name: JobEvent._meta.get_field(name) for name in ("message", "who")},
+}
+
+
+def _claimed_events() -> str:
+    return (
+        "INSERT INTO jobs_jobevent (job_id, attempt_number, at, kind, message, who) "
+        f"SELECT job_id, number, {batches.now()}, 'claimed', message, who FROM x"
+    )
+
+
+def _new_attempts() -> str:
+    spec_column = "spec::jsonb" if connection.vendor == "postgresql" else "spec"
+    return (
+        f"INSERT INTO jobs_attempt (id, {', '.join(_COPIED)}, state, spec) "
+        f"SELECT attempt_id, {', '.join(_COPIED)}, '{AttemptState.CLAIMED}', {spec_column} FROM x"
+    )

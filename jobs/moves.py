@@ -224,7 +224,8 @@ def end(rows: Sequence[Row]) -> set[UUID]:
     )
     then = [_end_of_job(), _execution(), _tally(), event("ended")]
     columns = {**BASE_COLUMNS, **_END_COLUMNS}
-    with transaction.atomic():
+    # No savepoint: whoever puts this into a larger transaction wants all of it, or nothing.
+    with transaction.atomic(savepoint=False):
         held = batches.guarded(columns, rows, _update(AttemptState.ENDED, sets), then)
         release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])
     return held

@@ -6,6 +6,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import structlog
@@ -13,6 +14,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from hosts.identity import boot_clock
 from supervisor.worker.inbox import Wake
@@ -108,9 +111,20 @@ def wait_for(tick: Callable[[], bool], wake: Wake, *, seconds: float = WAIT_SECO
     return False
 
 
+@cache
+def known_migrations() -> frozenset[tuple[str, str]]:
+    """Every migration of this code. The database is not asked.
+
+    Called in the master, so that its children share what is read for it: 2.7 MiB each.
+    """
+    return frozenset(MigrationLoader(None).graph.nodes)
+
+
 def trouble_with_database() -> str:
     """Why it cannot be worked with, or an empty string."""
     try:
+        if known_migrations() <= MigrationRecorder(connection).applied_migrations().keys():
+            return ""
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except (DatabaseError, InterfaceError) as exc:

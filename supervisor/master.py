@@ -22,6 +22,7 @@ from setproctitle import setproctitle
 from hosts import identity
 from hosts.executors import registry
 from hosts.identity import boot_clock
+from supervisor import database
 from supervisor.child import CLERK, Child
 from supervisor.clerk import start_clerk
 from supervisor.deaths import DeathBook, blamed, memory_kills, words
@@ -102,6 +103,7 @@ class Master:
         setproctitle("tallyman: master")
         self._signals = SignalInbox(self._wake, _SIGNALS)
         registry.executor_class("docker")  # imported here once, shared by all workers
+        database.known_migrations()
         connections.close_all()
         gc.collect()
         gc.disable()

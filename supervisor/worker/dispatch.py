@@ -10,7 +10,7 @@ from hosts.errors import ConfigurationError, ContainerExecutionError, DockerConn
 from hosts.executors.contract import JobView, Observation
 from hosts.identity import boot_clock
 from jobs import spec
-from jobs.models import Attempt, EnvironmentVariable
+from jobs.models import Attempt, ContainerJob, EnvironmentVariable
 from jobs.states import AttemptState
 from supervisor.worker import archive, progress, steps
 from supervisor.worker.engine import Engine
@@ -27,7 +27,7 @@ _ARCHIVE_WAIT_SECONDS = 0.5
 
 
 class Dispatcher:
-    """Asks each run what it needs, and gets it under way. Touches the database only to thaw a spec."""
+    """Asks each run what it needs, and gets it under way. Reads the database for secrets of a spec only."""
 
     def __init__(
         self,
@@ -160,13 +160,21 @@ def _thaw(run: Run) -> JobView:
 
 
 def _thawed(run: Run) -> JobView:
-    attempt = Attempt.objects.select_related("job").get(pk=run.attempt_id)
     template_secrets: dict[str, str] = {}
     job_secrets: dict[str, str] = {}
     sources = {source for entry in run.spec["environment"].values() for source in entry}
     if "template" in sources:
-        secrets = EnvironmentVariable.objects.filter(template_id=attempt.job.template_id, is_secret=True)
+        template = ContainerJob.objects.filter(pk=run.job_id).values("template_id")
+        secrets = EnvironmentVariable.objects.filter(template_id__in=template, is_secret=True)
         template_secrets = dict(secrets.values_list("key", "value"))
     if "job" in sources:
-        job_secrets = attempt.job.secret_environment
+        job_secrets = ContainerJob.objects.only("secret_environment").get(pk=run.job_id).secret_environment
+    attempt = Attempt(
+        id=run.attempt_id,
+        job_id=run.job_id,
+        number=run.number,
+        epoch=run.epoch,
+        spec=run.spec,
+        container_name=run.container_name,
+    )
     return spec.thaw(attempt, template_secrets=template_secrets, job_secrets=job_secrets)

@@ -1,0 +1,52 @@
+"""`make bench`, or `python -m bench [part ...]`: measure, compare with the targets, keep the numbers."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+
+from bench import ground, machine
+from bench.rounds import say
+
+PARTS = {
+    "launches": "(a) jobs a second on an engine, beside the bare Docker API",
+    "logs": "(b) one chatty container into the database, beside a bare read",
+    "crowd": "(c) Python's CPU for 20 chatty containers",
+    "recovery": "(d) how soon a killed worker, and a killed everything, is replaced",
+    "claims": "(e) claim and finish, beside procrastinate",
+    "idle": "(f) memory and connections of idle workers at 50 hosts",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Measure the parts asked for; 0 if every target was met."""
+    listed = "\n".join(f"  {name:10}{what}" for name, what in PARTS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        epilog=f"parts (default: all):\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("parts", nargs="*", metavar="part")
+    parser.add_argument("--no-record", action="store_true", help="leave bench/README.md as it is")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    failed = 0
+    for name in options.parts or PARTS:
+        began = time.monotonic()
+        say(f"\n== {PARTS[name]}")
+        with ground.prepared() as server:
+            result = importlib.import_module(f"bench.{name}").measure(server)
+            conditions = machine.conditions(server)
+        say(f"  took {time.monotonic() - began:.0f} s")
+        print(f"\n{result.markdown()}\n\n{conditions}\n", flush=True)
+        if not options.no_record:
+            machine.record(result, conditions)
+        failed += sum(not verdict.met for verdict in result.verdicts)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
