@@ -23,6 +23,7 @@ from hosts.identity import boot_clock
 from hosts.models import DockerHost
 from jobs import reasons
 from jobs.models import Attempt
+from jobs.retention import Policy
 from supervisor import database, processes
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes
@@ -30,6 +31,7 @@ from supervisor.lines import LineSocket
 from supervisor.listening import Listener, listener
 from supervisor.models import Role
 from supervisor.processes import Known
+from supervisor.retention import Retention
 from supervisor.signals import SignalInbox
 from supervisor.worker.inbox import Wake
 
@@ -53,6 +55,7 @@ class Clerk:
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         self._known: list[Known] = []
         self._hosts_clock = self._beat_clock = self._reasons_clock = 0.0
+        self._retention = Retention(supervisor, Policy.of_settings())
         self._listener: Listener | None = None
         self._stopping = False
 
@@ -103,11 +106,12 @@ class Clerk:
             if now >= self._reasons_clock:
                 self._reasons_clock = now + _REASONS_EVERY_SECONDS
                 reasons.write()
+            self._retention.turn(now)
         except (DatabaseError, InterfaceError) as exc:
             logger.warning("database trouble", reason=str(exc).strip())
             self._forget_connection()
             return _AFTER_TROUBLE_SECONDS
-        next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock)
+        next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock, self._retention.next_clock)
         return max(0.0, min(next_clock - now, self._listener.patience))
 
     def _forget_connection(self) -> None:

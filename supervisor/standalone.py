@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import structlog
@@ -22,6 +22,7 @@ from supervisor.signals import SignalInbox
 from supervisor.worker.host import HostWorker, WorkerSettings
 from supervisor.worker.inbox import Wake
 from supervisor.worker.loop import WorkerLoop
+from supervisor.worker.orphans import Reap
 
 logger = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ class StandaloneOptions:
     once: bool
     shutdown_timeout_seconds: float
     retention_hours: float
+    reap: Reap = field(default_factory=Reap)
 
 
 class Standalone:
@@ -56,6 +58,7 @@ class Standalone:
             who=f"process_container_jobs@{socket.gethostname()}:{os.getpid()}",
             poll_interval_seconds=options.poll_interval_seconds,
             retention_hours=options.retention_hours,
+            reap=options.reap,
         )
         self._workers = [HostWorker(host, settings, self._wake, self._spare_room) for host in hosts]
         self._loop = WorkerLoop(self._workers, self._wake, self, self._successor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
@@ -20,6 +20,7 @@ from supervisor.signals import SignalInbox
 from supervisor.worker.host import HostWorker, WorkerSettings
 from supervisor.worker.inbox import Wake
 from supervisor.worker.loop import WorkerLoop
+from supervisor.worker.orphans import Reap
 
 logger = structlog.get_logger(__name__)
 
@@ -35,6 +36,7 @@ class WorkerOptions:
     concurrency: int | None
     shutdown_timeout_seconds: float
     retention_hours: float
+    reap: Reap = field(default_factory=Reap)
 
 
 class WorkerProcess:
@@ -106,4 +108,5 @@ class WorkerProcess:
             poll_interval_seconds=self._options.poll_interval_seconds,
             concurrency=self._options.concurrency,
             retention_hours=self._options.retention_hours,
+            reap=self._options.reap,
         )

@@ -7,7 +7,7 @@ the middle when the database goes away; nothing is forgotten, and the next turn 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
@@ -29,6 +29,7 @@ from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.log_pump import LogEnded, PieceRead
 from supervisor.worker.logbook import Logbook
+from supervisor.worker.orphans import Reap
 from supervisor.worker.run import Need, Run
 from supervisor.worker.steps import StepDone
 from supervisor.worker.watch import UsageRead
@@ -51,6 +52,7 @@ class WorkerSettings:
     poll_interval_seconds: float = 5.0
     concurrency: int | None = None
     retention_hours: float = 0.0
+    reap: Reap = field(default_factory=Reap)
 
 
 class HostWorker:

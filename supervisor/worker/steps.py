@@ -92,6 +92,18 @@ def clear(hands: Hands, container_id: str) -> None:
     hands.executor.remove(container_id, force=True)
 
 
+def reap(hands: Hands, orphan: Observation, how: str) -> None:
+    """Remove a container of which no row tells, if it is still the one that was seen; `stop`: TERM only."""
+    hands.guard()
+    seen = hands.executor.observe(orphan.container_id)
+    if seen is None or seen.labels != orphan.labels:
+        return
+    if how == "stop":
+        hands.executor.signal(seen.container_id, "TERM")
+    else:
+        hands.executor.remove(seen.container_id, force=how == "kill")
+
+
 def withdraw(hands: Hands, name: str, is_ours: Callable[[Observation], bool]) -> Observation | None:
     """Make sure that nothing of this attempt was started: None then, else the container that was."""
     hands.guard()

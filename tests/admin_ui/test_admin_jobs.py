@@ -12,10 +12,11 @@ from django.contrib.messages import get_messages
 from django.db import connections
 from django.test import AsyncClient
 from django.urls import reverse
+from django.utils import timezone
 
 from admin_ui.admin import log_view
 from hosts.executors import frames
-from jobs.models import ContainerJob, JobEvent, LogChunk
+from jobs.models import Attempt, ContainerJob, JobEvent, LogChunk
 from jobs.states import AttemptState, JobStatus, Outcome
 from tests.admin_ui.rows import store_log
 from tests.admin_ui.test_admin_pages import url
@@ -243,3 +244,12 @@ def test_the_log_is_not_for_everybody(client, logged):
     client.force_login(User.objects.create_user("clerk", is_staff=True))
     assert client.get(log_of(logged)).status_code == 403
     assert client.get(log_of(logged), {"raw": "1"}).status_code == 403
+
+
+def test_a_log_that_retention_deleted_says_so_and_has_no_download(admin_client, logged):
+    note = "Deleted by retention, which keeps logs for 3 days."
+    Attempt.objects.update(logs_deleted_at=timezone.now(), logs_note=note, stdout_bytes=1 << 30)
+    LogChunk.objects.all().delete()
+    page = admin_client.get(log_of(logged)).content.decode()
+    assert (page.count(note), "Nothing was written" in page) == (1, False)
+    assert admin_client.get(log_of(logged), {"raw": "1"}).status_code == 404

@@ -194,3 +194,10 @@ def test_a_host_that_answers_its_worker_is_not_lost():
     result = hosts("declare-lost", "a", "--yes-i-mean", "a")
     assert result.code == 1
     assert "a worker holds it" in result.stderr
+
+
+def test_list_tells_of_containers_without_a_row():
+    one = {"id": "c1", "name": "left", "state": "running", "since": "2026-05-01T12:00:00+00:00"}
+    make_host("a", orphans=[one])
+    assert "a: left (running) has no row since 2026-05-01T12:00:00+00:00." in hosts("list").stderr
+    assert hosts("list", "--json").json[0]["orphans"] == [one]

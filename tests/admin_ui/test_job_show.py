@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
 
-from jobs.models import ContainerExecution, EnvironmentVariable, UsageSample
+import pytest
+from django.db.models.functions import Now
+
+from jobs.models import Attempt, ContainerExecution, EnvironmentVariable, UsageSample
+from jobs.retention import Policy, Sweep
 from jobs.states import AttemptState, JobStatus, Outcome
 from tests.admin_ui.commands import jobs
 from tests.admin_ui.rows import store_log
@@ -109,3 +113,19 @@ def test_a_job_that_never_started_has_empty_logs():
 def test_names_cannot_steer_the_terminal():
     make_job(name="\x1b[2Jboo")
     assert "\x1b" not in jobs("list").text
+
+
+def test_a_log_that_retention_deleted_is_not_shown_as_an_empty_one():
+    attempt = make_attempt(AttemptState.EXITED)
+    store_log(attempt, (1, b"gone\n"))
+    end(attempt)
+    sweep = Sweep(Policy(logs_days=1))
+    Attempt.objects.update(ended_at=Now() - timedelta(days=2))
+    while sweep.step():
+        pass
+    job = str(attempt.job_id)
+    for arguments in (("--logs",), ("--raw",)):
+        shown = jobs("show", job, *arguments)
+        assert "Deleted by retention, which keeps logs for 1 day." in shown.stderr
+        assert b"gone" not in shown.stdout
+        assert b"stdout" not in shown.stdout

@@ -130,6 +130,8 @@ def test_a_word_that_no_program_can_be_started_with_is_refused_with_its_place():
 
 
 def test_a_variable_counts_with_its_name_and_is_not_repeated():
-    with pytest.raises(ValidationError, match=r"The variable LONG, with its name, has 131072 bytes") as caught:
+    with pytest.raises(
+        ValidationError, match=r"The variable LONG, with its name, has 131072 bytes"
+    ) as caught:
         validators.validate_environment({"LONG": "s" * (LIMIT + 1 - len("LONG="))})
     assert "sss" not in str(caught.value)

@@ -27,7 +27,6 @@ _HINTS = (
     ("working directory", "Make working_directory an absolute path of a directory."),
     ("is not a directory", "Make working_directory an absolute path of a directory."),
     ("alias", "Only networks made by users can have aliases; remove them from the others."),
-    ("argument list too long", "All words and variables together are too long; hand them over in a file."),
     ("logging", "Check log_max_size of the host."),
     ("network", "Check the networks of the template."),
 )
