@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import accumulate, takewhile
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat, Left, Now, Trim
 
 from hosts import retention
@@ -67,7 +67,7 @@ class Sweep:
         self._policy = policy
         self.deleted: Counter[str] = Counter()
         self._batches: deque[Callable[[], bool]] = deque(self._due())
-        self._oldest_kept: datetime | None = None
+        self._oldest_kept: UUID | None = None
 
     def step(self) -> bool:
         """Delete one batch, of each kind in turn; False when nothing is left that can be deleted now."""
@@ -102,8 +102,12 @@ class Sweep:
         if self._oldest_kept is None:  # looked up once: it is as many rows into the index as are kept
             place = self._policy.jobs_count - 1
             newest = ContainerJob.objects.filter(completed_at__isnull=False).order_by("-completed_at")
-            self._oldest_kept = newest.values_list("completed_at", flat=True)[place : place + 1].first()
-        return self._oldest_kept is not None and self._jobs(Q(completed_at__lt=self._oldest_kept))
+            self._oldest_kept = newest.values_list("pk", flat=True)[place : place + 1].first()
+        if self._oldest_kept is None:
+            return False
+        # By its own column: SQLite compares texts, and a moment read from one is written in another way.
+        kept = ContainerJob.objects.filter(pk=self._oldest_kept).values("completed_at")
+        return self._jobs(Q(completed_at__lt=Subquery(kept)))
 
     def _jobs(self, old: Q) -> bool:
         with transaction.atomic():

@@ -15,7 +15,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from admin_ui import presenters
+from admin_ui import presenters, waiting
 from admin_ui.admin import history
 from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, StackedInline, TabularInline
 from admin_ui.admin.columns import NOTHING, badge, job_link, log_link, short
@@ -24,7 +24,8 @@ from admin_ui.admin.log_view import log_view
 from jobs import operations
 from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent
 from jobs.operations import Refused
-from jobs.states import ENDED_STATUSES
+from jobs.states import ENDED_STATUSES, JobStatus
+from supervisor.processes import is_supervised
 
 
 class AttemptInline(ReadOnly, TabularInline[Attempt, ContainerJob]):
@@ -111,7 +112,7 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
         "priority",
     )
     fieldsets_to_view = (
-        (None, {"fields": ("id", "name", "template", "status_badge", "why", "pending_reason", "log")}),
+        (None, {"fields": ("id", "name", "template", "status_badge", "why", "waits", "log")}),
         (
             "Where and when",
             {"fields": ("host", "docker_host", "created_at", "started_at", "completed_at", "took")},
@@ -122,7 +123,17 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
             {"fields": ("exit_code", "attempt_count", "executor_metadata", "restart_of", "created_by")},
         ),
     )
-    readonly_fields = ("id", "status_badge", "why", "log", "host", "took", "environment", "restart_of")
+    readonly_fields = (
+        "id",
+        "status_badge",
+        "why",
+        "waits",
+        "log",
+        "host",
+        "took",
+        "environment",
+        "restart_of",
+    )
 
     # --- What is shown ---
 
@@ -165,6 +176,11 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
     @admin.display(description="failure")
     def why(self, job: ContainerJob) -> str:
         return f"{job.failure_message} {job.failure_hint}".strip() or NOTHING
+
+    @admin.display(description="waits, because")
+    def waits(self, job: ContainerJob) -> str:
+        supervised = job.status != JobStatus.PENDING or is_supervised()
+        return waiting.pending_reason(job, supervised=supervised) or NOTHING
 
     @admin.display(description="environment (values are not shown)")
     def environment(self, job: ContainerJob) -> str:

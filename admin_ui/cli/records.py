@@ -9,11 +9,12 @@ from uuid import UUID
 from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
-from admin_ui import presenters
+from admin_ui import presenters, waiting
 from hosts.executors import frames
 from jobs import logs
 from jobs.models import Attempt, ContainerExecution, ContainerJob, UsageSample
-from jobs.states import AttemptState
+from jobs.states import AttemptState, JobStatus
+from supervisor.processes import is_supervised
 
 Record = dict[str, Any]
 _TEXTS = ("stdout", "stderr", "docker_log")
@@ -28,7 +29,8 @@ def records(jobs: QuerySet[ContainerJob]) -> list[Record]:
     )
     attempts = {attempt.job_id: attempt for attempt in current_attempts(job.pk for job in found)}
     usage = _usage_so_far(attempt.pk for attempt in attempts.values() if attempt.state != AttemptState.ENDED)
-    return [_record(job, attempts.get(job.pk), usage) for job in found]
+    supervised = any(job.status == JobStatus.PENDING for job in found) and is_supervised()
+    return [_record(job, attempts.get(job.pk), usage, supervised=supervised) for job in found]
 
 
 def current_attempts(job_ids: Iterable[UUID]) -> QuerySet[Attempt]:
@@ -54,7 +56,9 @@ def _usage_so_far(attempt_ids: Iterable[UUID]) -> dict[UUID, Record]:
     }
 
 
-def _record(job: ContainerJob, attempt: Attempt | None, usage: dict[UUID, Record]) -> Record:
+def _record(
+    job: ContainerJob, attempt: Attempt | None, usage: dict[UUID, Record], *, supervised: bool
+) -> Record:
     return {
         "id": str(job.pk),
         "name": job.name,
@@ -63,7 +67,7 @@ def _record(job: ContainerJob, attempt: Attempt | None, usage: dict[UUID, Record
         "template": job.template.name,
         "host": _host_name(job, attempt),
         "attempt": job.attempt_count,
-        "pending_reason": job.pending_reason or None,
+        "pending_reason": waiting.pending_reason(job, supervised=supervised) or None,
         "failure": _failure(job),
         "created_at": job.created_at,
         "started_at": job.started_at,

@@ -72,7 +72,7 @@ class HostWorker:
         self._readings: dict[UUID, UsageRead] = {}
         self._poll_clock = self._renew_clock = self._take_clock = 0.0
         self._poked = self._claim_due = True
-        self._crowded = False
+        self._crowded = self._stood_back = False
         self._claims = 0
         self._log = logger.bind(host=host.name)
 
@@ -112,7 +112,10 @@ class HostWorker:
             return self._take_clock > 0
         if self.runs:
             return False
-        return not self._claim_due or (self._keeper.has_answer and not self._may_claim())
+        if self._keeper.has_answer and not self._may_claim():
+            return True
+        # What it stood back from is its own after all, if nobody better takes it in time.
+        return not self._claim_due and not self._stood_back
 
     @property
     def slots(self) -> int:
@@ -322,7 +325,7 @@ class HostWorker:
         if not self._claim_due or not self._may_claim():
             return
         room = self.slots - self.held_slots
-        spare = self._spare_room()
+        spare = self._spare_room() if room > 0 else None
         # Room of the whole process that other hosts' jobs hold comes back without a word: ask again.
         crowded = spare is not None and spare <= 0 < room
         room = room if spare is None else min(room, spare)
@@ -344,6 +347,7 @@ class HostWorker:
             self.runs[attempt.id] = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
             self.claimed_count += 1
             self._log.info("attempt claimed", job=str(attempt.job_id), attempt=attempt.number)
+        self._stood_back = stand_back and claims.anything_shared()
         if stand_back:
             self._poll_clock = min(self._poll_clock, now + _LOOK_AGAIN_SECONDS)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from hosts.errors import ContainerExecutionError, ImageMissing
+from hosts.errors import ContainerExecutionError, ImageMissing, LaunchFailed
 from hosts.executors.contract import Observation
 from jobs import outcome
 from jobs.adoption import Found, classify
@@ -94,8 +94,9 @@ def _image_missing(run: Run, error: ImageMissing, now: float) -> None:
 
 def reject(run: Run, error: ContainerExecutionError) -> None:
     """Nothing was started, and nothing will be: end the attempt with the engine's reason."""
+    outcome = Outcome.INFRA if isinstance(error, LaunchFailed) else Outcome.REJECTED
     run.verdict = Verdict(
-        outcome=Outcome.REJECTED, failure_class=error.failure_class, message=str(error), hint=error.hint
+        outcome=outcome, failure_class=error.failure_class, message=str(error), hint=error.hint
     )
     run.seen = None
     run.engine_lines.append(str(error))

@@ -81,6 +81,15 @@ def test_so_many_of_the_newest_ended_jobs_are_kept():
     assert jobs_left() == {attempt.job_id for attempt in attempts[3:]}
 
 
+def test_the_oldest_one_to_be_kept_stays_as_workers_write_its_moment():
+    for _ in range(3):
+        attempt = make_attempt(AttemptState.EXITED, job=make_job())
+        end(attempt)
+    Attempt.objects.update(container_gone_at=Now())
+    sweep(jobs_count=2)
+    assert ContainerJob.objects.count() >= 2
+
+
 @pytest.mark.parametrize("status", ["pending", "starting", "running"])
 def test_a_job_that_has_not_ended_stays_however_old(status):
     job = ended(100).job
