@@ -37,6 +37,16 @@ TALLYMAN_POLL_INTERVAL_SECONDS: float = env.number("TALLYMAN_POLL_INTERVAL_SECON
 TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS: float = env.number("TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS", 4.0, minimum=0.1)
 # How long the container of an ended job is kept on its engine.
 TALLYMAN_RETENTION_HOURS: float = env.number("TALLYMAN_RETENTION_HOURS", 0.0)
+# Containers of ours of which no row tells: only reported, or removed once they have been seen that long.
+TALLYMAN_REAP: str = env.choice("TALLYMAN_REAP", "report", among=("report", "remove"))
+TALLYMAN_REAP_AFTER_MINUTES: float = env.number("TALLYMAN_REAP_AFTER_MINUTES", 10.0)
+# What is kept of ended jobs; 0: for ever, or without limit. Nobody's history goes unless somebody says so;
+# readings and tallies are machines' figures of which the sums stay with each job.
+TALLYMAN_KEEP_JOBS_DAYS: float = env.number("TALLYMAN_KEEP_JOBS_DAYS", 0.0)
+TALLYMAN_KEEP_JOBS_COUNT: int = env.whole("TALLYMAN_KEEP_JOBS_COUNT", 0)
+TALLYMAN_KEEP_LOGS_DAYS: float = env.number("TALLYMAN_KEEP_LOGS_DAYS", 0.0)
+TALLYMAN_KEEP_SAMPLES_DAYS: float = env.number("TALLYMAN_KEEP_SAMPLES_DAYS", 30.0)
+TALLYMAN_KEEP_TALLIES_DAYS: float = env.number("TALLYMAN_KEEP_TALLIES_DAYS", 400.0)
 
 # --- Applications ---------------------------------------------------------------------------------------
 

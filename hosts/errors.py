@@ -10,6 +10,7 @@
         ├── ImageMissing              the image is not on the engine; pull it
         ├── ContainerBusy             the container runs, so it was not removed
         └── ContainerExecutionError   final: the engine refused, and nothing was started
+            └── LaunchFailed          nothing was started, and not for anything in the job: try again later
 
 Executors turn every error of their client library into one of these; nothing above `hosts` knows
 `docker`, `requests` or `boto3`.
@@ -69,3 +70,10 @@ class ContainerExecutionError(EngineError):
     ) -> None:
         super().__init__(message, failure_class=failure_class, hint=hint)
         self.exit_code = exit_code
+
+
+class LaunchFailed(ContainerExecutionError):
+    """The engine could not start it, for a reason of its own (its disk is full), and proved that it did not.
+
+    Another try may succeed, here or elsewhere: it counts as `infra`, not as a rejection.
+    """

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, models, transaction
+from django.db.models.functions import Now
 
 from hosts import leases
 from hosts.identity import ProcessIdentity
@@ -72,6 +73,12 @@ def anything_claimable(host_id: UUID) -> bool:
     """Whether a claim could find anything: a look at the partial index, with no lock taken."""
     due = ContainerJob.objects.pending().filter(hold="")
     return due.filter(docker_host_id=host_id).exists() or due.filter(docker_host=None).exists()
+
+
+def anything_shared() -> bool:
+    """Whether a job is due that any host may take."""
+    shared = ContainerJob.objects.pending().filter(hold="", docker_host=None)
+    return shared.exclude(not_before_at__gt=Now()).exists()
 
 
 def _pick(host_id: UUID, limit: int, wanted: Wanted, *, pinned: bool) -> list[UUID]:

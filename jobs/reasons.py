@@ -1,15 +1,31 @@
-"""Why each pending job waits, written in few statements and only where it changed. Clerk only."""
+"""Why each pending job waits, written in few statements and only where it changed. Clerk only.
+
+A job that is about to be taken has no reason: nobody is told that it waits for nothing.
+"""
 
 from __future__ import annotations
 
-from django.db.models import F, Q
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from hosts.models import Availability, DockerHost, HostState
-from jobs.models import ContainerJob, held_slots
+from hosts.models import Availability, DockerHost, HostLease, HostState
+from jobs import spec
+from jobs.models import Attempt, ContainerJob, held_slots
 from jobs.models.job import Hold
+from jobs.states import Outcome
 
 _MAX_LENGTH = ContainerJob._meta.get_field("pending_reason").max_length
+# A worker that can take a job does so within its poll interval and the time that it stands back.
+_TAKEN_WITHIN = timedelta(seconds=10)
+# Of many thousand jobs not all get a new reason at once: they are not to be locked for long.
+_MOST_AT_ONCE = 1000
+_MOST_BACKOFFS = 200
+_BACKOFF_WORDS = ("Attempt ", "Start is tried again ", "Starts at ")
+_LIMITED = "its worker has not taken it yet: a limit of its own (--concurrency, --max-jobs) may be reached"
 
 
 def write() -> int:
@@ -22,56 +38,119 @@ def write() -> int:
         changed += _set(pending.filter(hold=hold), str(hold.label))
     free = pending.filter(hold="")
     later = Q(not_before_at__gt=Now())
-    changed += _set(free.filter(later), "Waits before it is tried again")
+    changed += _write_backoffs(free.filter(later))
     due = free.exclude(later)
     hosts = _hosts()
     for host in hosts:
-        changed += _set(
-            due.filter(docker_host_id=host.pk), f"Host {host.name} {host_reason(host) or _taken(host)}"
-        )
-    return changed + _set(due.filter(docker_host=None), shared_reason(hosts))
+        reason = host_reason(host)
+        changed += _set_waiting(due.filter(docker_host_id=host.pk), reason and f"Host {host.name} {reason}")
+    return changed + _set_waiting(due.filter(docker_host=None), shared_reason(hosts))
 
 
 def host_reason(host: DockerHost) -> str:
-    """Why the host takes nothing at all; empty if it does."""
+    """Why the host takes nothing now; empty if it does."""
     if not host.is_active or host.archived_at:
         return "is switched off"
     if host.availability != Availability.ACTIVE:
         return f"is {host.availability}"
+    if host.state == HostState.PARKED:
+        return f"is parked: {host.state_reason}"
+    if not host.is_held:  # type: ignore[attr-defined]  # annotated
+        return "is held by no worker; is a supervisor running for it?"
+    return _not_online(host) or _full(host)
+
+
+def _not_online(host: DockerHost) -> str:
+    if host.state == HostState.ONLINE:
+        return ""
     if host.state == HostState.UNKNOWN:
-        return "has not been seen yet; is a supervisor running?"
-    if host.state != HostState.ONLINE:
-        return f"is {host.state}: {host.state_reason}"
-    return ""
+        return "has not been seen yet"
+    since = f" since {clock(host.state_since_at)}" if host.state_since_at else ""
+    return f"is {host.state}{since}: {host.state_reason.removeprefix(f'{host.name}: ')}"
+
+
+def _full(host: DockerHost) -> str:
+    held, slots = host.held, host.max_concurrent_jobs  # type: ignore[attr-defined]  # annotated
+    return f"is full ({held} of {slots} slots)" if held >= slots else ""
 
 
 def shared_reason(hosts: list[DockerHost]) -> str:
-    """Why a job that any host may take is not taken."""
+    """Why a job that any host may take is not taken; empty if one can take it."""
     hosts = [host for host in hosts if not host.archived_at]
     if not hosts:
         return "There is no host; add one with manage_docker_host add"
-    closed = [f"{host.name} {reason}" for host in hosts if (reason := host_reason(host))]
-    if len(closed) == len(hosts):
-        return f"No host takes jobs: {'; '.join(closed)}"
-    return (
-        "All hosts are full"
-        if all(_is_full(host) for host in hosts if not host_reason(host))
-        else "Is about to start"
-    )
+    reasons = {host.name: host_reason(host) for host in hosts}
+    if not all(reasons.values()):
+        return ""
+    return f"No host takes it: {'; '.join(f'{name} {reason}' for name, reason in reasons.items())}"
 
 
-def _taken(host: DockerHost) -> str:
-    return "is full" if _is_full(host) else "is about to start it"
-
-
-def _is_full(host: DockerHost) -> bool:
-    return host.held >= host.max_concurrent_jobs  # type: ignore[attr-defined,no-any-return]
+def clock(moment: datetime) -> str:
+    """A moment for people; the day is told unless the moment is near enough to be understood without."""
+    near = abs(moment - datetime.now(moment.tzinfo)) < timedelta(hours=12)
+    return moment.strftime("%H:%M:%S UTC" if near else "%Y-%m-%d %H:%M:%S UTC")
 
 
 def _hosts() -> list[DockerHost]:
-    return list(DockerHost.objects.annotate(held=held_slots()).order_by(F("weight").desc(), "name"))
+    leases = HostLease.objects.filter(
+        host=OuterRef("pk"), owner__isnull=False, released_at=None, expires_at__gt=Now()
+    )
+    hosts = DockerHost.objects.defer("secret_config").annotate(held=held_slots(), is_held=Exists(leases))
+    return list(hosts.order_by(F("weight").desc(), "name"))
 
 
-def _set(jobs, reason: str) -> int:  # type: ignore[no-untyped-def]
+def _set_waiting(jobs: QuerySet[ContainerJob], reason: str) -> int:
+    """Say why due jobs wait. Without a reason, only those have one that should have been taken by now."""
+    if reason:
+        return _set(jobs, reason)
+    fresh = Q(created_at__gt=Now() - _TAKEN_WITHIN) | Q(not_before_at__gt=Now() - _TAKEN_WITHIN)
+    return _set(jobs.filter(fresh), "") + _set(
+        jobs.exclude(created_at__gt=Now() - _TAKEN_WITHIN).filter(
+            Q(not_before_at=None) | Q(not_before_at__lte=Now() - _TAKEN_WITHIN)
+        ),
+        f"There is room, but {_LIMITED}",
+    )
+
+
+def _set(jobs: QuerySet[ContainerJob], reason: str) -> int:
     text = reason[:_MAX_LENGTH]
-    return int(jobs.exclude(pending_reason=text).update(pending_reason=text))
+    first = jobs.exclude(pending_reason=text).order_by().values("pk")[:_MOST_AT_ONCE]
+    return ContainerJob.objects.pending().filter(pk__in=first).update(pending_reason=text)
+
+
+# ── waiting for a moment ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _write_backoffs(jobs: QuerySet[ContainerJob]) -> int:
+    """Say until when jobs wait. The moment never changes, so each is written once."""
+    for words in _BACKOFF_WORDS:
+        jobs = jobs.exclude(pending_reason__startswith=words)
+    columns = ("pk", "not_before_at", "attempt_count", "infra_failure_count", "exit_code")
+    rows = list(
+        jobs.order_by("not_before_at").values(*columns, "failure_class", "failure_message")[:_MOST_BACKOFFS]
+    )
+    last = Attempt.objects.filter(job_id__in=[row["pk"] for row in rows], number=F("job__attempt_count"))
+    frozen = ("spec__max_attempts", "spec__infra_retries")
+    attempts = {row["job_id"]: row for row in last.values("job_id", "outcome", *frozen)}
+    changed = 0
+    for row in rows:
+        waiting = ContainerJob.objects.pending().filter(pk=row["pk"], not_before_at__gt=Now())
+        changed += waiting.update(pending_reason=backoff_reason(row, attempts.get(row["pk"]))[:_MAX_LENGTH])
+    return changed
+
+
+def backoff_reason(job: Mapping[str, Any], attempt: Mapping[str, Any] | None) -> str:
+    """Until when a job waits, which attempt of how many then follows, and after what."""
+    at = clock(job["not_before_at"])
+    if attempt is None:
+        return f"Starts at {at}"
+    known = {name: attempt[f"spec__{name}"] for name in ("max_attempts", "infra_retries")}
+    limits = spec.complete({name: value for name, value in known.items() if value is not None})
+    infra = job["infra_failure_count"]
+    if attempt["outcome"] == Outcome.INFRA:
+        tries = f"{infra} of {limits['infra_retries']}"
+        return f"Start is tried again at {at} ({tries}): {job['failure_message']}"
+    following = f"Attempt {job['attempt_count'] - infra + 1} of {limits['max_attempts']} at {at}"
+    if job["failure_class"] == "exit_code":
+        return f"{following}, after exit code {job['exit_code']}"
+    return f"{following}, after: {job['failure_message']}"

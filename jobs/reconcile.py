@@ -25,22 +25,22 @@ def plan(
     present: Iterable[Observation],
     *,
     in_hand: Set[UUID],
-    ended: Mapping[tuple[UUID, int], bool],
+    known: Mapping[tuple[UUID, int], bool],
     host_id: UUID,
 ) -> Plan:
     """Sort the containers that no run of this worker looks after.
 
-    `in_hand` are the jobs with an open attempt; `ended` maps (job, number) of the attempts that rows know and
-    that have ended to whether their retention is over.
+    `in_hand` are the jobs with an open attempt; `known` maps (job, number) of the attempts that there are
+    rows of to whether they have ended and their retention is over.
     """
     remove, orphans = [], []
     for seen in present:
         key = _key(seen)
         if key is None or key[0] in in_hand:
             continue
-        if ended.get(key):
+        if known.get(key):
             remove.append(seen)
-        elif key not in ended and seen.label("host") == str(host_id):
+        elif key not in known and seen.label("host") == str(host_id):
             orphans.append(seen)
     return Plan(tuple(remove), tuple(orphans))
 

@@ -12,6 +12,8 @@ from django.core.exceptions import ValidationError
 
 RESERVED_PREFIX = "TALLYMAN_"
 RETRYABLE = ("user", "oom", "timeout", "interrupted", "lost")
+# Linux's MAX_ARG_STRLEN, less the NUL at the end: no program can be started with a longer word or NAME=value.
+LONGEST_WORD_BYTES = 128 * 1024 - 1
 _SIGNALS = {one.name.removeprefix("SIG") for one in signal.Signals if not one.name.startswith("SIGRT")}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -48,15 +50,27 @@ def validate_environment(value: Any) -> None:
         if isinstance(text, float) and not math.isfinite(text):
             raise ValidationError(f"The value of {name} is no number that JSON has; put it into quotes.")
         validate_no_nul(str(text))
+        _validate_length(f"{name}={text}", f"The variable {name}, with its name,")
 
 
 def validate_command(value: str) -> None:
     """A command line whose quotes close; shell words as POSIX `sh` splits them."""
     validate_no_nul(value)
     try:
-        shlex.split(value)
+        words = shlex.split(value)
     except ValueError as exc:
         raise ValidationError(f"This command cannot be split into words: {exc}.") from exc
+    for place, word in enumerate(words, start=1):
+        _validate_length(word, f"Word {place} of the command")
+
+
+def _validate_length(text: str, what: str) -> None:
+    size = len(text.encode())
+    if size > LONGEST_WORD_BYTES:
+        raise ValidationError(
+            f"{what} has {size} bytes; Linux starts no program with more than {LONGEST_WORD_BYTES} in one "
+            "word or variable. Hand long texts over in a file."
+        )
 
 
 def validate_signal(value: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import difflib
+from collections.abc import Mapping
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from hosts.models import DockerHost
 from supervisor.exit_codes import NOT_FOUND
+from supervisor.worker.orphans import Reap
 
 
 def positive_seconds(text: str) -> float:
@@ -40,6 +43,24 @@ def add_poll_interval(parser: CommandParser) -> None:
         metavar="S",
         help="look for work every S seconds, beside being woken (default: %(default)s)",
     )
+
+
+def add_reap(parser: CommandParser) -> None:
+    """The option `--reap`, the same for every command that works."""
+    parser.add_argument(
+        "--reap",
+        choices=("report", "remove"),
+        default=settings.TALLYMAN_REAP,
+        help="what to do with containers of this installation that have no row any more: say so (in the log "
+        "and on the host's page), or also stop and remove them after "
+        f"{settings.TALLYMAN_REAP_AFTER_MINUTES:g} minutes. Once a database was restored from a backup, such "
+        "a container is the only trace of its job, so look first (default: %(default)s)",
+    )
+
+
+def reap_of(options: Mapping[str, Any]) -> Reap:
+    """What `--reap` and the settings say."""
+    return Reap(remove=options["reap"] == "remove", after_seconds=60 * settings.TALLYMAN_REAP_AFTER_MINUTES)
 
 
 def host_named(name: str) -> DockerHost:

@@ -1,4 +1,4 @@
-"""Removing, on a person's word, the containers of jobs that ended a while ago."""
+"""Removing, on a person's word, the containers of jobs that ended a while ago, and rows that are not kept."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hosts.executors.registry import executor_for
 from hosts.models import DockerHost
 from jobs import reconcile
 from jobs.models import Attempt
+from jobs.retention import Policy, Sweep, note_gone
 from jobs.states import AttemptState
 
 
@@ -27,8 +28,9 @@ def remove_old_containers(host: DockerHost, *, hours: float) -> Iterator[str]:
     known = set(
         ended.filter(job_id__in={job for job, _ in reconcile.keys(present)}).values_list("job_id", "number")
     )
-    removed = 0
+    removed, left = 0, []
     for seen in present:
+        left.append(seen)
         if not reconcile.keys([seen]) & known:
             continue
         try:
@@ -37,5 +39,17 @@ def remove_old_containers(host: DockerHost, *, hours: float) -> Iterator[str]:
             yield f"{host.name}: {seen.name} is running although its job has ended; left alone"
             continue
         removed += 1
+        left.pop()
         yield f"{host.name}: removed {seen.name}"
     yield f"{host.name}: {removed} containers removed, {len(present) - removed} left"
+    if executor.check().engine_id == host.engine_id:
+        note_gone(host.pk, {job for job, _ in reconcile.keys(left)})
+
+
+def delete_what_is_not_kept() -> str:
+    """Delete every row that the settings do not keep; a line about what went."""
+    sweep = Sweep(Policy.of_settings())
+    while sweep.step():
+        pass
+    went = ", ".join(f"{count} {kind}" for kind, count in sorted(sweep.deleted.items()))
+    return f"deleted from the database: {went or 'nothing'}"

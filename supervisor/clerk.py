@@ -30,6 +30,7 @@ from hosts.models import DockerHost
 from hosts.thinning import SampleThinner
 from jobs import poison, reasons, start_deadline
 from jobs.models import Attempt
+from jobs.retention import Policy
 from supervisor import database, processes
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes
@@ -37,6 +38,7 @@ from supervisor.lines import LineSocket
 from supervisor.listening import Listener, listener
 from supervisor.models import Role
 from supervisor.processes import Known
+from supervisor.retention import Retention
 from supervisor.signals import SignalInbox
 from supervisor.watchdog import Watchdog
 from supervisor.worker.inbox import Wake
@@ -65,6 +67,7 @@ class Clerk:
         self._deaths: list[dict[str, Any]] = []
         self._hosts_clock = self._beat_clock = self._reasons_clock = self._thin_clock = 0.0
         self._thinner = SampleThinner()
+        self._retention = Retention(supervisor, Policy.of_settings())
         self._listener: Listener | None = None
         self._stopping = self._in_trouble = False
 
@@ -136,6 +139,7 @@ class Clerk:
             if now >= self._thin_clock:
                 more = self._thinner.thin()
                 self._thin_clock = now + (_THIN_AGAIN_SECONDS if more else _THIN_EVERY_SECONDS)
+            self._retention.turn(now)
         except (DatabaseError, InterfaceError) as exc:
             if not self._in_trouble:
                 logger.warning("database trouble", reason=str(exc).strip())
@@ -143,7 +147,7 @@ class Clerk:
             self._forget_connection()
             return _AFTER_TROUBLE_SECONDS
         self._in_trouble = False
-        next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock)
+        next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock, self._retention.next_clock)
         return max(0.0, min(next_clock - now, self._listener.patience))
 
     def _write_deaths(self) -> None:

@@ -67,6 +67,12 @@ def is_supervised() -> bool:
     return any(not head.identity.is_proved_dead() for head in heads)
 
 
+def is_eldest(supervisor: UUID) -> bool:
+    """Whether no living supervisor has been there for longer; it does what one is enough for."""
+    masters = SupervisorProcess.objects.alive().filter(role=Role.MASTER).order_by("started_at", "id")
+    return masters.values_list("supervisor", flat=True).first() == supervisor
+
+
 def forget(supervisor: UUID) -> None:
     """The supervisor ends in order: take its rows away."""
     SupervisorProcess.objects.filter(supervisor=supervisor).delete()

@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
-from uuid import uuid4
+from dataclasses import dataclass, field
+from functools import partial
+from uuid import UUID, uuid4
 
 import structlog
 from django.db import DatabaseError, InterfaceError
@@ -16,14 +17,16 @@ from setproctitle import setproctitle
 from hosts import identity, installation
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
-from jobs import start_deadline
+from jobs import claims, start_deadline
 from supervisor import database, processes
 from supervisor.models import Role
 from supervisor.signals import SignalInbox
+from supervisor.turns import Turns
 from supervisor.watchdog import Watchdog
 from supervisor.worker.host import HostWorker, WorkerSettings
 from supervisor.worker.inbox import Wake
 from supervisor.worker.loop import WorkerLoop
+from supervisor.worker.orphans import Reap
 
 logger = structlog.get_logger(__name__)
 
@@ -39,6 +42,7 @@ class StandaloneOptions:
     once: bool
     shutdown_timeout_seconds: float
     retention_hours: float
+    reap: Reap = field(default_factory=Reap)
 
 
 class Standalone:
@@ -53,14 +57,16 @@ class Standalone:
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT))
         Watchdog(is_stopping=lambda: self._signals.any_came)
         self._beat_clock = 0.0
-        self._settings = settings = WorkerSettings(
+        self._settings = WorkerSettings(
             installation=installation.current().id,
             identity=self._me,
             who=f"process_container_jobs@{socket.gethostname()}:{os.getpid()}",
             poll_interval_seconds=options.poll_interval_seconds,
             retention_hours=options.retention_hours,
+            reap=options.reap,
         )
-        self._workers = [HostWorker(host, settings, self._wake, self._spare_room) for host in hosts]
+        self._turns = Turns()
+        self._workers = [self._worker(host) for host in hosts]
         self._loop = WorkerLoop(self._workers, self._wake, self, self._successor)
         self._claimed_before = 0
 
@@ -91,7 +97,7 @@ class Standalone:
         host = DockerHost.objects.active().filter(pk=worker.host.pk).first()
         if host is None or worker.is_parked or self._options.once:
             return None
-        return HostWorker(host, self._settings, self._wake, self._spare_room)
+        return self._worker(host)
 
     def _beat(self) -> None:
         held = sum(worker.held_slots for worker in self._workers)
@@ -110,10 +116,16 @@ class Standalone:
         except (DatabaseError, InterfaceError) as exc:
             logger.debug("row not removed", reason=str(exc))
 
-    def _spare_room(self) -> int | None:
+    def _worker(self, host: DockerHost) -> HostWorker:
+        return HostWorker(host, self._settings, self._wake, partial(self._spare_room, host.pk))
+
+    def _spare_room(self, host_id: UUID) -> int | None:
         if self._options.max_jobs is None:
             return None
-        return self._options.max_jobs - sum(worker.held_slots for worker in self._workers)
+        spare = self._options.max_jobs - sum(worker.held_slots for worker in self._workers)
+        return self._turns.room(
+            host_id, spare, boot_clock(), wants=lambda: claims.anything_claimable(host_id)
+        )
 
     def _is_done(self) -> bool:
         return self._options.once and all(worker.is_idle for worker in self._loop.workers)

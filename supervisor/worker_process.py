@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
@@ -23,6 +23,7 @@ from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.host import HostWorker, WorkerSettings
 from supervisor.worker.inbox import Wake
 from supervisor.worker.loop import WorkerLoop
+from supervisor.worker.orphans import Reap
 
 logger = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ class WorkerOptions:
     concurrency: int | None
     shutdown_timeout_seconds: float
     retention_hours: float
+    reap: Reap = field(default_factory=Reap)
 
 
 class WorkerProcess:
@@ -119,4 +121,5 @@ class WorkerProcess:
             concurrency=self._options.concurrency,
             retention_hours=self._options.retention_hours,
             crumbs=self._crumbs,
+            reap=self._options.reap,
         )

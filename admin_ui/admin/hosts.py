@@ -11,6 +11,8 @@ from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 
 from admin_ui import presenters
 from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, TabularInline
@@ -79,6 +81,7 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
         "engine_cpus",
         "memory",
         "engine_id",
+        "without_a_row",
         "archived_at",
     )
     readonly_fields = (*seen, "registry_logins")
@@ -122,6 +125,11 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     def registry_logins(self, host: DockerHost) -> str:
         logins = registries.usernames(host.secret_config)
         return ", ".join(f"{registry} as {username}" for registry, username in logins.items()) or NOTHING
+
+    @admin.display(description="containers without a row")
+    def without_a_row(self, host: DockerHost) -> str:
+        lines = ((one["name"], one["state"], one["since"]) for one in host.orphans)
+        return format_html_join(mark_safe("<br>"), "{}, {}, seen since {}", lines) or NOTHING
 
     @admin.action(description="Test the connection", permissions=["change"])
     def test_connection(self, request: HttpRequest, hosts: models.QuerySet[DockerHost]) -> None:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
-from admin_ui import limits, presenters
+from admin_ui import limits, presenters, waiting
 from admin_ui.admin import history
 from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, StackedInline, TabularInline
 from admin_ui.admin.columns import NOTHING, badge, job_link, log_link, measured, short
@@ -25,7 +25,8 @@ from admin_ui.admin.log_view import log_view
 from jobs import operations, spec
 from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent
 from jobs.operations import Refused
-from jobs.states import ENDED_STATUSES
+from jobs.states import ENDED_STATUSES, JobStatus
+from supervisor.processes import is_supervised
 
 OVERRIDES = ("override_max_attempts", "override_retry_on", "override_start_deadline_seconds")
 
@@ -116,7 +117,7 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
         "priority",
     )
     fieldsets_to_view = (
-        (None, {"fields": ("id", "name", "template", "status_badge", "why", "pending_reason", "log")}),
+        (None, {"fields": ("id", "name", "template", "status_badge", "why", "waits", "log")}),
         (
             "Where and when",
             {"fields": ("host", "docker_host", "created_at", "started_at", "completed_at", "took")},
@@ -132,6 +133,7 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
         "id",
         "status_badge",
         "why",
+        "waits",
         "log",
         "host",
         "took",
@@ -185,6 +187,11 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
     @admin.display(description="failure")
     def why(self, job: ContainerJob) -> str:
         return f"{job.failure_message} {job.failure_hint}".strip() or NOTHING
+
+    @admin.display(description="waits, because")
+    def waits(self, job: ContainerJob) -> str:
+        supervised = job.status != JobStatus.PENDING or is_supervised()
+        return waiting.pending_reason(job, supervised=supervised) or NOTHING
 
     @admin.display(description="environment (values are not shown)")
     def environment(self, job: ContainerJob) -> str:

@@ -29,8 +29,11 @@ def log_view(model_admin: admin.ModelAdmin[Any], request: HttpRequest, job_id: U
         raise Http404(f"There is no stream {stream!r}.")
     attempt = _attempt(job, request.GET.get("attempt", ""))
     if request.GET.get("raw"):
+        if attempt and attempt.logs_deleted_at and attempt.logs_note:
+            raise Http404(attempt.logs_note)
         return _raw(request, job, attempt, stream)
-    tail = logs.tail(attempt, stream, limit=SHOWN_BYTES) if attempt else logs.Tail([], 0)
+    stored = attempt is not None and attempt.logs_deleted_at is None
+    tail = logs.tail(attempt, stream, limit=SHOWN_BYTES) if attempt and stored else logs.Tail([], 0)
     context = {
         **model_admin.admin_site.each_context(request),
         "title": "Log",

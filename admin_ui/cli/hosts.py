@@ -75,6 +75,11 @@ def list_hosts(options: Options, out: Output) -> Exit:
         out.json(found)
     elif found:
         out.table(_LIST_HEADER, [_row(record) for record in found])
+        for record in found:
+            for one in record["orphans"]:
+                out.remark(
+                    f"{record['name']}: {one['name']} ({one['state']}) has no row since {one['since']}."
+                )
     else:
         out.remark("No hosts. Add one: manage.py manage_docker_host add NAME --url URL")
     return Exit.OK
@@ -98,6 +103,7 @@ def _record(host: DockerHost) -> dict[str, Any]:
         "engine_memory_bytes": host.engine_memory_bytes,
         "seen_at": host.seen_at,
         "registries": registries.usernames(host.secret_config),
+        "orphans": host.orphans,
     }
 
 

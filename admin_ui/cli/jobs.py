@@ -71,6 +71,7 @@ def show(options: Options, out: Output) -> Exit:
         _follow(job, out, log)
     elif options.raw:
         log.print_new()
+        _say_what_is_missing(job.pk, out)
     elif options.logs:
         _sections(job.pk, out)
     return Exit.OK
@@ -178,6 +179,9 @@ def _environment_names(job: ContainerJob) -> str:
 
 def _sections(job_id: UUID, out: Output) -> None:
     attempt = records.current_attempts([job_id]).first()
+    if attempt and attempt.logs_deleted_at and attempt.logs_note:
+        out.remark(attempt.logs_note)
+        return
     for title, stream in (("stdout", frames.STDOUT), ("stderr", frames.STDERR)):
         out.line(f"\n--- {title} ---")
         last = b"\n"
@@ -186,6 +190,11 @@ def _sections(job_id: UUID, out: Output) -> None:
             last = piece or last
         if not last.endswith(b"\n"):
             out.line()
+    _say_what_is_missing(job_id, out)
+
+
+def _say_what_is_missing(job_id: UUID, out: Output) -> None:
+    attempt = records.current_attempts([job_id]).first()
     if attempt and attempt.logs_note:
         out.remark(attempt.logs_note)
 

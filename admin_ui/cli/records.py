@@ -10,11 +10,13 @@ from uuid import UUID
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from admin_ui import presenters
+from admin_ui import presenters, waiting
 from hosts.executors import frames
 from jobs import logs, spec, usage
 from jobs.measures import FIGURES
 from jobs.models import Attempt, ContainerExecution, ContainerJob
+from jobs.states import JobStatus
+from supervisor.processes import is_supervised
 
 Record = dict[str, Any]
 _TEXTS = ("stdout", "stderr", "docker_log")
@@ -28,7 +30,8 @@ def records(jobs: QuerySet[ContainerJob]) -> list[Record]:
         )
     )
     attempts = {attempt.job_id: attempt for attempt in current_attempts(job.pk for job in found)}
-    return [_record(job, attempts.get(job.pk)) for job in found]
+    supervised = any(job.status == JobStatus.PENDING for job in found) and is_supervised()
+    return [_record(job, attempts.get(job.pk), supervised=supervised) for job in found]
 
 
 def whole_record(job_id: UUID) -> Record | None:
@@ -95,7 +98,7 @@ def _text(attempt: Attempt, stream: int) -> str:
     return b"".join(logs.stream_bytes(attempt.pk, stream, marked=True)).decode("utf-8", "replace")
 
 
-def _record(job: ContainerJob, attempt: Attempt | None) -> Record:
+def _record(job: ContainerJob, attempt: Attempt | None, *, supervised: bool) -> Record:
     return {
         "id": str(job.pk),
         "name": job.name,
@@ -104,8 +107,8 @@ def _record(job: ContainerJob, attempt: Attempt | None) -> Record:
         "template": job.template.name,
         "host": _host_name(job, attempt),
         "attempt": job.attempt_count,
-        "pending_reason": job.pending_reason or None,
         "phase": (attempt and attempt.phase) or None,
+        "pending_reason": waiting.pending_reason(job, supervised=supervised) or None,
         "failure": _failure(job),
         "created_at": job.created_at,
         "started_at": job.started_at,

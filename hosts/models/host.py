@@ -102,6 +102,8 @@ class DockerHost(models.Model):
     engine_version = models.CharField(max_length=100, blank=True, default="", db_default="", editable=False)
     engine_cpus = models.PositiveIntegerField(null=True, editable=False)
     engine_memory_bytes = models.BigIntegerField(null=True, editable=False)
+    # Containers of ours on it of which no row tells: id, name, state, and since when they are seen.
+    orphans = models.JSONField(default=list, blank=True, db_default=[], editable=False)
 
     objects = HostQuerySet.as_manager()
 

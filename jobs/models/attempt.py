@@ -87,6 +87,9 @@ class Attempt(models.Model):
     logs_complete = models.BooleanField(default=False, db_default=False)
     measured = models.JSONField(null=True)
     logs_note = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # For retention (`jobs.retention`): since when it has no stored log and no container any more.
+    logs_deleted_at = models.DateTimeField(null=True, editable=False)
+    container_gone_at = models.DateTimeField(null=True, editable=False)
 
     objects = AttemptQuerySet.as_manager()
 
@@ -101,7 +104,20 @@ class Attempt(models.Model):
                 name="attempt_outcome_with_the_end",
             ),
         ]
-        indexes = [models.Index(fields=["host", "state"], condition=_NOT_ENDED, name="attempt_open_on_host")]
+        # The conditions of the last two are such that SQLite sees them in queries with parameters, too.
+        indexes = [
+            models.Index(fields=["host", "state"], condition=_NOT_ENDED, name="attempt_open_on_host"),
+            models.Index(
+                fields=["ended_at"],
+                condition=models.Q(ended_at__isnull=False, logs_deleted_at=None),
+                name="attempt_has_log",
+            ),
+            models.Index(
+                fields=["host", "ended_at"],
+                condition=models.Q(ended_at__isnull=False, container_gone_at=None),
+                name="attempt_has_container",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.job_id} attempt {self.number}"

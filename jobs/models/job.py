@@ -139,6 +139,9 @@ class ContainerJob(models.Model):
                 condition=models.Q(status__in=["starting", "running"]),
                 name="job_open_cancels",
             ),
+            models.Index(
+                fields=["completed_at"], condition=models.Q(completed_at__isnull=False), name="job_ended"
+            ),
             models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["status", "-created_at", "-id"], name="job_status_newest"),
         ]

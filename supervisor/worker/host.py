@@ -31,6 +31,7 @@ from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.meter import Meter
+from supervisor.worker.orphans import Reap
 from supervisor.worker.run import Need, Run
 from supervisor.worker.steps import StepDone
 
@@ -53,6 +54,7 @@ class WorkerSettings:
     concurrency: int | None = None
     retention_hours: float = 0.0
     crumbs: Breadcrumbs = field(default_factory=Breadcrumbs, compare=False)
+    reap: Reap = field(default_factory=Reap)
 
 
 class HostWorker:
@@ -72,7 +74,7 @@ class HostWorker:
         self._poll_clock = self._renew_clock = self._take_clock = 0.0
         self.leave_expired_until = 0.0  # until then, whoever held the host may renew a lease that ran out
         self._poked = self._claim_due = True
-        self._crowded = False
+        self._crowded = self._stood_back = False
         self._claims, self._crumb = 0, settings.crumbs.main
         self._log = logger.bind(host=host.name)
 
@@ -112,7 +114,10 @@ class HostWorker:
             return self._take_clock > 0
         if self.runs:
             return False
-        return not self._claim_due or (self._keeper.has_answer and not self._may_claim())
+        if self._keeper.has_answer and not self._may_claim():
+            return True
+        # What it stood back from is its own after all, if nobody better takes it in time.
+        return not self._claim_due and not self._stood_back
 
     @property
     def slots(self) -> int:
@@ -342,7 +347,7 @@ class HostWorker:
         if not self._claim_due or not self._may_claim():
             return
         room = self.slots - self.held_slots
-        spare = self._spare_room()
+        spare = self._spare_room() if room > 0 else None
         # Room of the whole process that other hosts' jobs hold comes back without a word: ask again.
         crowded = spare is not None and spare <= 0 < room
         room = room if spare is None else min(room, spare)
@@ -366,6 +371,7 @@ class HostWorker:
             self.claimed_count += 1
             self._log.info("attempt claimed", job=str(attempt.job_id), attempt=attempt.number)
         ledger.note_start_deadlines([self.runs[attempt.id] for attempt in attempts], now)
+        self._stood_back = stand_back and claims.anything_shared()
         if stand_back:
             self._poll_clock = min(self._poll_clock, now + _LOOK_AGAIN_SECONDS)
 

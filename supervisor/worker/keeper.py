@@ -14,11 +14,12 @@ from hosts.errors import EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
 from hosts.leases import Lease
 from hosts.models import Availability, DockerHost, HostLease, HostRequest, HostSample, HostState
-from jobs import reconcile
-from jobs.models import Attempt
+from jobs import reconcile, retention
+from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
 from supervisor.worker import archive, steps
 from supervisor.worker.engine import Engine
+from supervisor.worker.orphans import Orphans
 from supervisor.worker.run import Run
 from supervisor.worker.steps import StepDone
 
@@ -49,7 +50,7 @@ class HostKeeper:
         self._failures = 0
         self._waiting: list[UUID] = []
         self._settings_seen = _fingerprint(host)
-        self._known_orphans: set[str] = set()
+        self._orphans = Orphans(host.orphans, settings.reap)
         self._runs: dict[UUID, Run] = {}
 
     @property
@@ -111,7 +112,7 @@ class HostKeeper:
             elif isinstance(done.result, EngineFacts):
                 self._facts(done.result, now)
             else:
-                self._present(done.result, runs)  # type: ignore[arg-type]
+                self._present(done.result, runs, now)  # type: ignore[arg-type]
             self._answers.pop(0)
             self.has_answer = True
 
@@ -234,24 +235,43 @@ class HostKeeper:
 
     # ── what is left on the engine ────────────────────────────────────────────────────────────────────
 
-    def _present(self, present: list[Observation], runs: dict[UUID, Run]) -> None:
+    def _present(self, present: list[Observation], runs: dict[UUID, Run], now: float) -> None:
         keys = reconcile.keys(present)
         over = Now() - timedelta(hours=self._settings.retention_hours)
-        ended = Attempt.objects.filter(job_id__in={job for job, _ in keys}, state=AttemptState.ENDED)
-        retained = dict.fromkeys(ended.values_list("job_id", "number"), False)
-        retained |= dict.fromkeys(ended.filter(ended_at__lte=over).values_list("job_id", "number"), True)
         for run in archive.begin(self._not_in(runs, present), self._host.id, self._lease.epoch):
             self._log.warning("container of a job that was declared lost", container=run.container_name)
             runs[run.attempt_id] = run
+        attempts = Attempt.objects.filter(job_id__in={job for job, _ in keys})
+        ended = attempts.filter(state=AttemptState.ENDED)
+        known = dict.fromkeys(attempts.values_list("job_id", "number"), False)
+        known |= dict.fromkeys(ended.filter(ended_at__lte=over).values_list("job_id", "number"), True)
         in_hand = {run.job_id for run in runs.values()}
-        plan = reconcile.plan(present, in_hand=in_hand, ended=retained, host_id=self._host.id)
+        plan = reconcile.plan(present, in_hand=in_hand, known=known, host_id=self._host.id)
         for seen in plan.remove:
             self._log.info("removing what an ended attempt left", container=seen.name)
             self._engine.step(self._host.id, "CLEAN", steps.clear, seen.container_id)
-        for seen in plan.orphans:
-            if seen.container_id not in self._known_orphans:
-                self._log.warning("container without a row", container=seen.name, id=seen.container_id)
-        self._known_orphans = {seen.container_id for seen in plan.orphans}
+        self._look_at_orphans(plan.orphans, now)
+        retention.note_gone(self._host.id, {job for job, _ in keys}, lease=self._lease)
+
+    def _look_at_orphans(self, present: tuple[Observation, ...], now: float) -> None:
+        before = self._orphans.stored
+        if not present and not before:
+            return
+        moment = DockerHost.objects.filter(pk=self._host.pk).values_list(Now(), flat=True).get()
+        for seen in self._orphans.see(present, moment):
+            self._log.warning("container without a row", container=seen.name, id=seen.container_id)
+        if self._orphans.stored != before:
+            self._mine().update(orphans=self._orphans.stored)
+        jobs = {job for job, _ in reconcile.keys(present)}
+        spared = ContainerJob.objects.filter(pk__in=jobs).values_list("pk", flat=True)
+        for removal in self._orphans.due(map(str, spared), moment):
+            seen = removal.seen
+            words = {"container": seen.name, "id": seen.container_id, "who": self._settings.who}
+            self._log.warning("reaping a container without a row", how=removal.how, **words)
+            self._engine.step(self._host.id, "CLEAN", steps.reap, seen, removal.how)
+        if grace := self._orphans.look_again_seconds():
+            self._list_clock = min(self._list_clock, now + grace)
+            self._check_clock = min(self._check_clock, now + grace)
 
     @staticmethod
     def _not_in(runs: dict[UUID, Run], present: list[Observation]) -> list[Observation]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from hosts.errors import ContainerExecutionError, EngineError, ImageMissing
+from hosts.errors import ContainerExecutionError, EngineError, ImageMissing, LaunchFailed
 from hosts.executors.contract import LABEL_PREFIX, Observation
 from jobs import outcome
 from jobs.adoption import Found, classify
@@ -118,8 +118,9 @@ def _pull(run: Run) -> None:
 
 def reject(run: Run, error: ContainerExecutionError) -> None:
     """Nothing was started, and nothing will be: end the attempt with the engine's reason."""
+    outcome = Outcome.INFRA if isinstance(error, LaunchFailed) else Outcome.REJECTED
     run.verdict = Verdict(
-        outcome=Outcome.REJECTED, failure_class=error.failure_class, message=str(error), hint=error.hint
+        outcome=outcome, failure_class=error.failure_class, message=str(error), hint=error.hint
     )
     run.seen = None
     run.engine_log.note(str(error))

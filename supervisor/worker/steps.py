@@ -113,6 +113,18 @@ def clear(hands: Hands, container_id: str) -> None:
     hands.executor.remove(container_id, force=True)
 
 
+def reap(hands: Hands, orphan: Observation, how: str) -> None:
+    """Remove a container of which no row tells, if it is still the one that was seen; `stop`: TERM only."""
+    hands.guard()
+    seen = hands.executor.observe(orphan.container_id)
+    if seen is None or seen.labels != orphan.labels:
+        return
+    if how == "stop":
+        hands.executor.signal(seen.container_id, "TERM")
+    else:
+        hands.executor.remove(seen.container_id, force=how == "kill")
+
+
 def open_log(hands: Hands, container_id: str, resume: Resume, *, follow: bool) -> LogSource:
     """A source of what is not stored yet."""
     return hands.executor.open_log(container_id, resume, follow=follow)

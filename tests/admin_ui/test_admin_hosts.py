@@ -136,3 +136,10 @@ def test_the_page_shows_the_newest_requests_only(admin_client):
         )
     content = admin_client.get(url(DockerHost, "change", host.pk)).content.decode()
     assert content.count("person-") == 10
+
+
+def test_containers_without_a_row_are_on_the_page_of_their_host(admin_client):
+    one = {"id": "c1", "name": "tallyman-<x>", "state": "exited", "since": "2026-05-01T12:00:00+00:00"}
+    host = make_host(orphans=[one])
+    page = admin_client.get(url(DockerHost, "change", host.pk)).content.decode()
+    assert "tallyman-&lt;x&gt;, exited, seen since 2026-05-01T12:00:00+00:00" in page

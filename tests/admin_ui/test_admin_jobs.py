@@ -12,6 +12,7 @@ from django.contrib.messages import get_messages
 from django.db import connections
 from django.test import AsyncClient
 from django.urls import reverse
+from django.utils import timezone
 
 from admin_ui.admin import log_view
 from hosts.executors import frames
@@ -313,3 +314,12 @@ class TestMeasures:
             assert "Peak PIDs: not measured" in page
             assert "Network in: 0 B" in page
         assert "not measured" in admin_client.get(url(ContainerExecution, "changelist")).content.decode()
+
+
+def test_a_log_that_retention_deleted_says_so_and_has_no_download(admin_client, logged):
+    note = "Deleted by retention, which keeps logs for 3 days."
+    Attempt.objects.update(logs_deleted_at=timezone.now(), logs_note=note, stdout_bytes=1 << 30)
+    LogChunk.objects.all().delete()
+    page = admin_client.get(log_of(logged)).content.decode()
+    assert (page.count(note), "Nothing was written" in page) == (1, False)
+    assert admin_client.get(log_of(logged), {"raw": "1"}).status_code == 404

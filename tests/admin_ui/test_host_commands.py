@@ -249,3 +249,10 @@ def test_a_host_that_drops_what_templates_want_kept_is_warned_of():
     assert "log_max_size" not in hosts("add", "b", "--url", "tcp://b:2375").stderr
     refused = hosts("add", "c", "--url", "tcp://c:2375", "--config", '{"log_max_size": "much"}')
     assert "log_max_size 'much' is no size" in refused.stderr
+
+
+def test_list_tells_of_containers_without_a_row():
+    one = {"id": "c1", "name": "left", "state": "running", "since": "2026-05-01T12:00:00+00:00"}
+    make_host("a", orphans=[one])
+    assert "a: left (running) has no row since 2026-05-01T12:00:00+00:00." in hosts("list").stderr
+    assert hosts("list", "--json").json[0]["orphans"] == [one]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db.models.functions import Now
 
 from hosts.executors.contract import Usage
 from jobs.measures import FIGURES
 from jobs.models import Attempt, ContainerExecution, ContainerJob, ContainerTemplate, EnvironmentVariable
+from jobs.retention import Policy, Sweep
 from jobs.states import AttemptState, JobStatus, Outcome
 from tests.admin_ui.commands import jobs
 from tests.admin_ui.rows import store_log
@@ -205,3 +208,19 @@ def test_what_is_left_out_of_a_log_is_said_and_never_in_raw_bytes():
     raw = jobs("show", job_id, "--logs", "--raw")
     assert raw.stdout == text(attempt)
     assert raw.stderr == f"{mark} of stdout left out ...]\n"
+
+
+def test_a_log_that_retention_deleted_is_not_shown_as_an_empty_one():
+    attempt = make_attempt(AttemptState.EXITED)
+    store_log(attempt, (1, b"gone\n"))
+    end(attempt)
+    sweep = Sweep(Policy(logs_days=1))
+    Attempt.objects.update(ended_at=Now() - timedelta(days=2))
+    while sweep.step():
+        pass
+    job = str(attempt.job_id)
+    for arguments in (("--logs",), ("--raw",)):
+        shown = jobs("show", job, *arguments)
+        assert "Deleted by retention, which keeps logs for 1 day." in shown.stderr
+        assert b"gone" not in shown.stdout
+        assert b"stdout" not in shown.stdout

@@ -184,6 +184,13 @@ def test_a_refusal_shows_no_secret():
     assert SECRET not in refusal(value, job_secrets={"A": f"{SECRET}\x00"})
 
 
+def test_what_is_too_long_for_any_program_is_refused_wherever_it_comes_from():
+    long = "s" * 128 * 1024
+    assert "Word 2 of the command" in refusal(frozen(template={"command": f"echo {long}"}))
+    assert "variable LONG" in refusal(frozen([variable("LONG", long)]))
+    assert "sss" not in refusal(frozen(secret_environment={"LONG": "x"}), job_secrets={"LONG": long})
+
+
 @given(environment=anything, secrets=anything, aliases=anything, retry_on=anything, command=st.text())
 def test_whatever_a_bare_row_holds_is_frozen_and_runs_or_is_refused(
     environment, secrets, aliases, retry_on, command

@@ -110,3 +110,28 @@ def test_outcomes_may_be_run_again(outcomes):
 def test_outcomes_may_not_be_run_again(outcomes):
     with pytest.raises(ValidationError):
         validators.validate_retry_on(outcomes)
+
+
+LIMIT = validators.LONGEST_WORD_BYTES
+
+
+@pytest.mark.parametrize("word", ["x" * LIMIT, "ü" * (LIMIT // 2)], ids=["letters", "umlauts"])
+def test_the_longest_word_that_linux_takes_is_taken(word):
+    validators.validate_command(f"echo {word}")
+    validators.validate_environment({"A": word[: LIMIT // 2 - 2]})
+    validators.validate_environment({"A": "x" * (LIMIT - 2)})
+
+
+def test_a_word_that_no_program_can_be_started_with_is_refused_with_its_place():
+    with pytest.raises(ValidationError, match=r"Word 2 of the command has 131072 bytes"):
+        validators.validate_command("echo " + "x" * (LIMIT + 1))
+    with pytest.raises(ValidationError, match=r"Word 1 of the command"):
+        validators.validate_command("ü" * (LIMIT // 2 + 1))
+
+
+def test_a_variable_counts_with_its_name_and_is_not_repeated():
+    with pytest.raises(
+        ValidationError, match=r"The variable LONG, with its name, has 131072 bytes"
+    ) as caught:
+        validators.validate_environment({"LONG": "s" * (LIMIT + 1 - len("LONG="))})
+    assert "sss" not in str(caught.value)

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db.models.functions import Now
 
 from hosts.models import DockerHost, HostLease, HostState
 from jobs import operations
-from jobs.models import Attempt, ContainerTemplate
+from jobs.models import Attempt, ContainerTemplate, JobEvent
 from supervisor.models import SupervisorProcess
+from tests.jobs.attempts import take
 from tests.supervisor.working import AnyEngine, most_at_once, names, shell, statuses, work
 from tests.support import supervising
 from tests.support.supervising import StartCounter, wait_for_status
@@ -76,6 +78,33 @@ def test_max_jobs_counts_over_all_hosts_and_leaves_none_of_them_out(
     assert code == 0
     assert set(statuses().values()) == {"completed"}
     assert most_at_once() == 1
+
+
+@pytest.mark.sqlite_only
+def test_max_jobs_lets_no_host_starve_behind_the_many_jobs_of_another(
+    other_host: DockerHost, template: ContainerTemplate, database_url: str, tmp_path: Path
+) -> None:
+    config = {"root": str(tmp_path / "busy")}
+    busy = DockerHost.objects.create(name="busy", executor_type="process", executor_config=config)
+    for number in range(8):
+        shell(template, "true", name=f"busy {number}", host=busy)
+    for number in range(2):
+        shell(template, "true", name=f"here {number}", host=other_host)
+    assert work("--once", "--max-jobs", "1", database_url=database_url)[0] == 0
+    claimed = JobEvent.objects.filter(kind="claimed").order_by("pk").values_list("message", flat=True)
+    assert set(claimed[:3]) == set(claimed[2:4]) == {"by busy", "by here"}
+
+
+@pytest.mark.sqlite_only
+def test_once_takes_what_a_better_host_of_another_supervisor_does_not_take(
+    other_host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    better = {"weight": 500, "state": HostState.ONLINE, "seen_at": Now()}
+    take(DockerHost.objects.create(name="better", connection_string="unix:///nowhere", **better))
+    shell(template, "true", name="shared")
+    code, log = work("--once", "--host", "here", database_url=database_url)
+    assert (code, "1 jobs were taken." in log) == (0, True)
+    assert statuses() == {"shared": "completed"}
 
 
 @pytest.mark.sqlite_only
@@ -173,7 +202,7 @@ def test_cleanup_names_the_hosts_it_cannot_reach_and_cleans_the_others(
 ) -> None:
     DockerHost.objects.create(name="away", connection_string=f"unix://{tmp_path}/none")
     code, log = work("--cleanup", database_url=database_url)
-    assert (code, log.count("\n")) == (1, 2)
+    assert (code, log.count("\n")) == (1, 3)
     assert "away: the engine cannot be reached" in log
     assert "docker: 0 containers removed" in log
 

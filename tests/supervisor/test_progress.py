@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hosts.errors import ContainerExecutionError, DockerConnectionError, ImageMissing
+from hosts.errors import ContainerExecutionError, DockerConnectionError, ImageMissing, LaunchFailed
 from jobs.models import Attempt
 from jobs.states import AttemptState, Outcome
 from supervisor.worker import progress
@@ -283,3 +283,14 @@ def test_an_engine_away_changes_nothing_of_a_running_attempt() -> None:
     for _ in range(50):
         fail(run, "OBSERVE", AWAY)
     assert (run.state, run.move, run.verdict, run.absent) == (S.RUNNING, None, None, 0)
+
+
+@pytest.mark.parametrize("step", ["ENSURE", "START"])
+def test_what_the_engine_could_not_start_for_a_reason_of_its_own_is_no_rejection(step: str) -> None:
+    run = make_run()
+    if step == "START":
+        fresh(run)
+    fail(run, step, LaunchFailed("The disk is full.", failure_class="disk_full", hint="Free space."))
+    assert run.verdict is not None
+    assert (run.verdict.outcome, run.verdict.failure_class) == (Outcome.INFRA, "disk_full")
+    assert run.need is Need.END

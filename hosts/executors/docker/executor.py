@@ -205,7 +205,7 @@ class DockerExecutor(ContainerExecutor):
         # Docker says 409 for a name that is taken, Podman says 500, and a 5xx may have made it all the same.
         seen = self.observe(job.container_name)
         if seen is None:
-            raise self._client.unexpected(reply)
+            raise refusals.disk_full(reply.message) or self._client.unexpected(reply)
         return seen
 
     def _join_networks(self, container_id: str, job: JobView) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
-from hosts.errors import ContainerExecutionError, EngineError, ImageMissing
+from hosts.errors import ContainerExecutionError, EngineError, ImageMissing, LaunchFailed
 from hosts.executors.contract import Observation
 from hosts.executors.docker.client import Reply
 
@@ -13,6 +13,7 @@ NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 
 _OCI = "oci runtime"
+_DISK_FULL = "no space left on device"
 # What stands around the one part that says something to the author of a job.
 _WRAPPING = re.compile(
     r"^(failed to create (shim )?task: |oci runtime (create|start) failed: |runc create failed: "
@@ -62,7 +63,10 @@ def refused_start(reply: Reply, seen: Observation, exit_code: int | None) -> Eng
     """The error for a start that is proved to have started nothing; None where it is not."""
     words = reply.message or seen.error
     refused = reply.status < HTTPStatus.INTERNAL_SERVER_ERROR or _OCI in words.lower()
-    if not refused or seen.state != "created" or seen.started_at or not (exit_code or seen.error):
+    unstarted = seen.state == "created" and not seen.started_at and bool(exit_code or seen.error)
+    if unstarted and (full := disk_full(words)):
+        return full
+    if not refused or not unstarted:
         return None
     if exit_code == NOT_FOUND:
         return _final(words, "command_not_found", "Check the command, and the PATH of the image.", NOT_FOUND)
@@ -72,6 +76,17 @@ def refused_start(reply: Reply, seen: Observation, exit_code: int | None) -> Eng
     if reply.status == HTTPStatus.NOT_FOUND and "network" in words.lower():
         return network_missing(words)
     return _final(words, "start_refused")
+
+
+def disk_full(words: str) -> LaunchFailed | None:
+    """The error for a disk of the engine that is full, which says nothing about the job; None otherwise."""
+    if _DISK_FULL not in words.lower():
+        return None
+    return LaunchFailed(
+        f"The disk of the engine is full: {_WRAPPING.sub('', words)}",
+        failure_class="disk_full",
+        hint="Free space where the engine keeps its data; `docker system df` on the host says what takes it.",
+    )
 
 
 def network_missing(words: str) -> ContainerExecutionError:

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from hosts.errors import TallymanError
 from hosts.models import DockerHost
 from supervisor import cleanup, database
-from supervisor.arguments import add_poll_interval, host_named, positive_integer
+from supervisor.arguments import add_poll_interval, add_reap, host_named, positive_integer, reap_of
 from supervisor.exit_codes import FAILED, TRY_LATER
 from supervisor.standalone import Standalone, StandaloneOptions
 
@@ -22,6 +22,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_poll_interval(parser)
+        add_reap(parser)
         parser.add_argument(
             "--max-jobs",
             type=positive_integer,
@@ -40,14 +41,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--cleanup",
             action="store_true",
-            help="only remove the containers of jobs that ended a while ago, then end",
+            help="only remove the containers of jobs that ended a while ago, and the jobs, logs and "
+            "readings that the settings TALLYMAN_KEEP_... do not keep; then end",
         )
         parser.add_argument(
             "--cleanup-hours",
             type=_hours,
             default=24.0,
             metavar="N",
-            help="with --cleanup: how long ago a job must have ended (default: %(default)s)",
+            help="with --cleanup: how long ago a job must have ended for its container to go "
+            "(default: %(default)s)",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -55,7 +58,7 @@ class Command(BaseCommand):
             raise CommandError(f"The database cannot be worked with: {trouble}", returncode=TRY_LATER)
         name = options["host"]
         hosts = [host_named(name)] if name else list(DockerHost.objects.active())
-        if not hosts:
+        if not hosts and not options["cleanup"]:
             raise CommandError(
                 "There is no active host. Add one with `manage_docker_host add`.", returncode=FAILED
             )
@@ -76,6 +79,7 @@ class Command(BaseCommand):
                 once=options["once"],
                 shutdown_timeout_seconds=settings.TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS,
                 retention_hours=settings.TALLYMAN_RETENTION_HOURS,
+                reap=reap_of(options),
             ),
         )
         self.stderr.write(f"{standalone.run()} jobs were taken.")
@@ -88,6 +92,7 @@ class Command(BaseCommand):
                     self.stdout.write(line)
             except TallymanError as exc:  # a host that does not answer must not keep the others from it
                 failed.append(str(exc))
+        self.stdout.write(cleanup.delete_what_is_not_kept())
         if failed:
             raise CommandError(f"Not cleaned: {' '.join(failed)}", returncode=FAILED)
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from supervisor.arguments import add_poll_interval, positive_integer, positive_seconds
+from supervisor.arguments import add_poll_interval, add_reap, positive_integer, positive_seconds, reap_of
 from supervisor.master import Master
 from supervisor.worker_process import WorkerOptions
 
@@ -33,6 +33,7 @@ class Command(BaseCommand):
             help="run at most N jobs at once on each host (default: the host's max_concurrent_jobs)",
         )
         add_poll_interval(parser)
+        add_reap(parser)
         parser.add_argument(
             "--shutdown-timeout",
             type=positive_seconds,
@@ -47,5 +48,6 @@ class Command(BaseCommand):
             concurrency=options["concurrency"],
             shutdown_timeout_seconds=options["shutdown_timeout"],
             retention_hours=settings.TALLYMAN_RETENTION_HOURS,
+            reap=reap_of(options),
         )
         raise SystemExit(Master(worker_options, options["host"]).run())

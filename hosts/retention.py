@@ -1,0 +1,37 @@
+"""Deleting the oldest rows of tables that only ever grow, a batch at a time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Now
+
+from hosts.models import HostRequest, HostSample
+
+MAX_ROWS = 1000
+
+
+def drop_oldest(model: type[models.Model], moment: str, *, days: float) -> int:
+    """Delete up to MAX_ROWS rows whose `moment` is longer ago than that; how many. 0: nothing is due.
+
+    Keys grow with time, so the oldest rows come first by primary key, and no index on the moment is needed.
+    """
+    rows: Any = model._default_manager.order_by("pk").annotate(
+        is_old=models.Q((f"{moment}__lt", Now() - timedelta(days=days)))
+    )
+    due = [key for key, is_old in rows.values_list("pk", "is_old")[:MAX_ROWS] if is_old]
+    if due:
+        model._default_manager.filter(pk__in=due).delete()
+    return len(due)
+
+
+def drop_samples(days: float) -> int:
+    """Delete a batch of old readings of hosts; how many."""
+    return drop_oldest(HostSample, "at", days=days)
+
+
+def drop_requests(days: float) -> int:
+    """Delete a batch of old requests, answered or not; how many."""
+    return drop_oldest(HostRequest, "at", days=days)
