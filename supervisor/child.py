@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from dataclasses import dataclass
+from typing import Any
 
 from supervisor.worker.breadcrumb import Breadcrumbs
 
@@ -47,6 +48,18 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
 
+    def overslept(self, seconds: float) -> None:
+        """Its master did not look for so long (the machine slept, say): that is no fault of the child's."""
+        self.started_clock += seconds
+        self.seen_clock += seconds
+        if self.stacks_clock is not None:
+            self.stacks_clock += seconds
+
+    def row(self, role: str, host_id: str | None, restarts: int) -> dict[str, Any]:
+        """What the clerk is told of it."""
+        state = "starting" if self.ready_clock is None else "running"
+        return process_row(role, self.pid, self.start_ticks, state, host_id=host_id, restarts=restarts)
+
     def close(self) -> None:
         """Let its descriptors go."""
         for descriptor in self.descriptors():
@@ -76,3 +89,17 @@ class Child:
         if result is None:
             return None
         return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
+
+
+def process_row(
+    role: str, pid: int, start_ticks: int, state: str, *, host_id: str | None = None, restarts: int = 0
+) -> dict[str, Any]:
+    """One process as the clerk is told of it."""
+    return {
+        "role": role,
+        "pid": pid,
+        "start_ticks": start_ticks,
+        "host_id": host_id,
+        "state": state,
+        "restarts": restarts,
+    }

@@ -23,7 +23,7 @@ from hosts import identity
 from hosts.executors import registry
 from hosts.identity import boot_clock
 from supervisor import database
-from supervisor.child import CLERK, Child
+from supervisor.child import CLERK, Child, process_row
 from supervisor.clerk import start_clerk
 from supervisor.deaths import DeathBook, blamed, memory_kills, words
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
@@ -43,6 +43,7 @@ STALL_SECONDS = 30.0
 _STACKS_SECONDS = 2.0
 _REPORT_EVERY_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 1.0
+_OVERSLEPT_SECONDS = 3.0
 _SIGNALS = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -84,6 +85,7 @@ class Master:
     _signals: SignalInbox = field(init=False)
     _line: LineSocket | None = None
     _deaths: DeathBook = field(default_factory=DeathBook)
+    _turn_clock: float = 0.0
 
     def run(self) -> int:
         """Supervise until told to stop; the exit code of the command."""
@@ -91,6 +93,7 @@ class Master:
         while not self._stopping:
             self._act_on_signals()
             self._reap()
+            self._forgive_sleep()
             self._read_progress()
             self._hear_clerk()
             self._stop_the_stuck()
@@ -274,6 +277,16 @@ class Master:
     def _workers(self) -> list[Child]:
         return [child for child in self.children.values() if child.key != CLERK]
 
+    def _forgive_sleep(self) -> None:
+        """A machine that was suspended, or a master that was frozen, saw no sign of life of its children."""
+        now = boot_clock()
+        late = now - self._turn_clock - _LONGEST_WAIT_SECONDS
+        if self._turn_clock and late > _OVERSLEPT_SECONDS:
+            logger.info("the master did not run for a while", seconds=round(late, 1))
+            for child in self.children.values():
+                child.overslept(late)
+        self._turn_clock = now
+
     def _stop_the_stuck(self) -> None:
         now = boot_clock()
         for child in self.children.values():
@@ -296,15 +309,11 @@ class Master:
 
     def _process_rows(self) -> list[dict[str, Any]]:
         me = identity.current()
-        rows = [
-            _row(Role.MASTER, me.pid, me.start_ticks, None, "draining" if self._draining else "running", 0)
-        ]
+        state = "draining" if self._draining else "running"
+        rows = [process_row(Role.MASTER.value, me.pid, me.start_ticks, state)]
         for child in self.children.values():
-            role = Role.CLERK if child.key == CLERK else Role.WORKER
-            state = "starting" if child.ready_clock is None else "running"
-            host_id = None if child.key == CLERK else child.key
-            restarts = self._policy(child.key).restarts
-            rows.append(_row(role, child.pid, child.start_ticks, host_id, state, restarts))
+            role, host_id = (Role.CLERK, None) if child.key == CLERK else (Role.WORKER, child.key)
+            rows.append(child.row(role.value, host_id, self._policy(child.key).restarts))
         return rows
 
     # ── signals ───────────────────────────────────────────────────────────────────────────────────────
@@ -388,14 +397,3 @@ class Master:
             if {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT} & set(self._signals.take()):
                 self._send_all(signal.SIGQUIT)
             self._reap()
-
-
-def _row(role: Role, pid: int, ticks: int, host_id: str | None, state: str, restarts: int) -> dict[str, Any]:
-    return {
-        "role": role.value,
-        "pid": pid,
-        "start_ticks": ticks,
-        "host_id": host_id,
-        "state": state,
-        "restarts": restarts,
-    }

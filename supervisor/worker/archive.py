@@ -24,6 +24,7 @@ def begin(present: Iterable[Observation], host_id: UUID, epoch: int) -> list[Run
         run = Run.of(attempt, infra_failures=0)
         run.archived, run.state, run.need = True, AttemptState.STOPPING, Need.OBSERVE
         run.container_id, run.stop_reason = "", StopReason.DECLARED_LOST
+        run.logs_note = ""  # it said that the host was lost, with the rest of the log
         runs.append(run)
     return runs
 

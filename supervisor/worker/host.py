@@ -21,8 +21,7 @@ from hosts.leases import Lease
 from hosts.models import DockerHost, HostState
 from jobs import claims, routing
 from jobs.models import ContainerJob
-from jobs.states import AttemptState
-from supervisor.worker import archive, ledger, progress, stopping
+from supervisor.worker import hints, ledger, progress, stopping
 from supervisor.worker.breadcrumb import NOBODY, Breadcrumbs
 from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
@@ -30,8 +29,8 @@ from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
-from supervisor.worker.meter import Meter
 from supervisor.worker.orphans import Reap
+from supervisor.worker.recorder import Recorder
 from supervisor.worker.run import Need, Run
 from supervisor.worker.steps import StepDone
 
@@ -150,8 +149,8 @@ class HostWorker:
         self._log = self._log.bind(epoch=lease.epoch)
         self._keeper = HostKeeper(self.host, lease, self._engine, self.settings, self._log)
         self._logbook = Logbook(self._engine)
-        self._meter = Meter(self._engine.sampler)
         self._dispatcher = Dispatcher(self.runs, self._engine, self._keeper, self._logbook, self.settings)
+        self._recorder = Recorder(self.runs, self._engine, self._dispatcher.pulls, self.host, self.settings)
         self._adopt(now)
         self._log.info("host taken", attempts=len(self.runs))
         return True
@@ -193,7 +192,6 @@ class HostWorker:
         for message in self._engine.inbox.take():
             with self._crumb(getattr(message, "run_id", NOBODY)):
                 self._take_message(message, now)
-        self._meter.take(self.runs)
 
     def _take_message(self, message: object, now: float) -> None:
         match message:
@@ -202,7 +200,7 @@ class HostWorker:
             case PieceRead() | LogEnded() | LogMoves():
                 self._logbook.take(self.runs.get(message.run_id), message, now)
             case Hint():
-                self._take_hint(message, now)
+                hints.take(message, self.runs.values(), now)
 
     def _take_answer(self, done: StepDone, now: float) -> None:
         run = self.runs.get(done.run_id)
@@ -217,114 +215,11 @@ class HostWorker:
                 self._keeper.doubt()
             progress.apply(run, done, installation=self.settings.installation, now=now)
 
-    def _take_hint(self, hint: Hint, now: float) -> None:
-        for run in self.runs.values():
-            if hint.container_id is None:
-                run.look_clock = now
-                run.engine_away = run.engine_away or hint.action == "disconnected"
-                continue
-            # Before a create is answered only the label tells whose container it is.
-            if hint.container_id == run.container_id or (hint.job and hint.job == str(run.job_id)):
-                run.engine_log.hear(hint)
-            if run.container_id == hint.container_id:
-                run.look_clock = now if hint.action in {"die", "oom", "stop"} else run.look_clock
-                if hint.action == "kill" and not run.signal and not run.stop_reason:
-                    run.killed_outside = True
-                if hint.action == "oom" and not run.oom_seen:
-                    run.oom_seen = True
-                    run.engine_log.note("oom")
-
-    # ── what is written ───────────────────────────────────────────────────────────────────────────────
-
     def _write(self, now: float) -> None:
-        assert self._engine is not None
-        held, stale = ledger.write_moves(self.runs.values(), self.settings.who, self._crumb)
-        for run in held:
-            self._moved(run, now)
-        ledger.write_phases(self._dispatcher.pulls.news(now), self.runs)
-        try:
-            ledger.store_logs(self.runs.values(), self._crumb)
-        finally:
-            self._tell_freed()
-        self._meter.store(self.runs, everything=self._dispatcher.stopping)
-        stale += self._write_ends(now)
-        for run in [run for run in self.runs.values() if run.need is Need.GONE]:
-            self._forget(run)
-        for run in stale:
-            self._log.warning(
-                "attempt is not ours any more", attempt=str(run.attempt_id), job=str(run.job_id)
-            )
-            self._forget(run)
-
-    def _write_ends(self, now: float) -> list[Run]:
-        """Write the ends that are due; the runs that are not ours any more."""
-        ending = [run for run in self.runs.values() if run.need is Need.END]
-        archived = [run for run in ending if run.archived]
-        stale: list[Run] = []
-        if archived:
-            noted, stale = archive.write(archived, self.settings.who)
-            for run in noted:
-                self._log.info("container archived", job=str(run.job_id), attempt=run.number)
-                run.state, run.need = AttemptState.ENDED, Need.REMOVE if run.container_id else Need.GONE
-                self._free(run)
-        rest = [run for run in ending if not run.archived]
-        if rest:
-            ended, lost = ledger.write_ends(rest, self.host.name, self.settings.who, self._crumb)
-            for run in ended:
-                self._ended(run, now)
-            stale += lost
-        return stale
-
-    def _moved(self, run: Run, now: float) -> None:
-        assert run.move is not None
-        move, run.move = run.move, None
-        run.state = ledger.state_after(move.kind) or run.state
-        if run.need is not Need.SIGNAL or move.kind != "describe":
-            run.need = move.then
-        if move.kind != "describe":
-            run.phase = ""  # the row says so too
-            words = {"job": str(run.job_id), "attempt": run.number, "container": run.container_id[:12]}
-            self._log.info(f"attempt {run.state}", **words)
-        if move.kind == "to_running":
-            run.deadline_clock = now + run.spec["timeout_seconds"]
-        elif move.kind == "to_stopping":
-            run.stop_reason, run.stopping_at = move.row["stop_reason"], move.row["asked_at"]
-            stopping.begin(run, now)
-
-    def _tell_freed(self) -> None:
-        for run in self.runs.values():
-            if run.freed_bytes and self._engine:
-                self._engine.pump.stored(run.attempt_id, run.freed_bytes)
-                run.freed_bytes = 0
-
-    def _ended(self, run: Run, now: float) -> None:
-        assert self._engine is not None
-        assert run.verdict is not None
-        run.state = AttemptState.ENDED
-        self._free(run)
-        self._engine.sampler.forget(run.attempt_id)
-        self._log.info(
-            "attempt ended", job=str(run.job_id), attempt=run.number, outcome=str(run.verdict.outcome)
-        )
-        keep = self.settings.retention_hours > 0
-        run.need = Need.REMOVE if run.container_id and not keep else Need.GONE
-        if run.retry_delay_seconds is not None:
-            self._poll_clock = min(self._poll_clock, now + run.retry_delay_seconds)
-        self._claim_due = True  # a slot is free
-        if run.need is Need.GONE:
-            self._forget(run)
-
-    def _forget(self, run: Run) -> None:
-        self.runs.pop(run.attempt_id, None)
-        if self._engine:
-            self._free(run)
-            self._engine.pump.forget(run.attempt_id)
-            self._engine.sampler.forget(run.attempt_id)
-
-    def _free(self, run: Run) -> None:
-        assert self._engine is not None
-        while run.pieces:
-            self._engine.pump.stored(run.attempt_id, run.pieces.popleft().held)
+        for run in self._recorder.write(now, everything=self._dispatcher.stopping):
+            if run.retry_delay_seconds is not None:
+                self._poll_clock = min(self._poll_clock, now + run.retry_delay_seconds)
+            self._claim_due = True  # a slot is free
 
     # ── what people want ──────────────────────────────────────────────────────────────────────────────
 

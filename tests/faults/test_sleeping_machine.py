@@ -18,7 +18,6 @@ pytestmark = [pytest.mark.process, pytest.mark.postgres_only, pytest.mark.django
 
 
 @pytest.mark.soak
-@pytest.mark.xfail(strict=True, reason="A master that slept itself ends its children as stuck")
 def test_a_supervisor_that_slept_as_a_whole_goes_on_with_the_processes_it_has(
     database_url: str, tmp_path: Path
 ) -> None:

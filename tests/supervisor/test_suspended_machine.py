@@ -102,7 +102,8 @@ def test_nothing_is_made_started_signalled_or_removed_until_a_renewal_is_accepte
             act()
     assert [seen.state for seen in executor.list_containers()] == ["created"]
     leases.renew(lease)
-    assert steps.discard(hands, made.container_id)
+    assert steps.discard(hands, made.container_id) is None
+    assert executor.list_containers() == []
 
 
 def test_who_wakes_up_and_still_holds_the_host_renews_first_and_goes_on(
