@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
-from hosts.errors import ContainerExecutionError
+from hosts.errors import ConfigurationError, ContainerExecutionError
 from hosts.executors.contract import JobView, Network, TemplateView
 from jobs import validators
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment
@@ -117,10 +117,13 @@ def _names(value: object) -> list[str] | None:
 
 
 def thaw(attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: Mapping[str, str]) -> JobView:
-    """What the executor is handed; ContainerExecutionError if the frozen spec cannot be run as it is."""
+    """What the executor is handed; ContainerExecutionError if the frozen spec cannot be run as it is.
+
+    ConfigurationError if a secret of it cannot be read: that is mended by the right key, not by another spec.
+    """
     spec = complete(attempt.spec)
     if "wrong" in spec:
-        raise _bad_spec(spec["wrong"])
+        raise ConfigurationError(spec["wrong"])
     sources = {"template": template_secrets, "job": job_secrets}
     environment = {key: _resolve(key, entry, sources) for key, entry in spec["environment"].items()}
     try:

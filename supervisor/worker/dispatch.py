@@ -86,6 +86,10 @@ class Dispatcher:
             run.busy = False
             progress.reject(run, exc)
             return
+        except ConfigurationError as exc:
+            run.busy = False
+            progress.secrets_unreadable(run, exc, boot_clock())
+            return
         if progress.pull_first(run):
             run.busy = False
             return
@@ -151,15 +155,6 @@ def _look(run: Run) -> Callable[..., Any]:
 
 
 def _thaw(run: Run) -> JobView:
-    try:
-        return _thawed(run)
-    except ConfigurationError as exc:  # a secret that no key decrypts
-        raise ContainerExecutionError(
-            str(exc), failure_class="bad_spec", hint="Set the secret again, then submit the job again."
-        ) from exc
-
-
-def _thawed(run: Run) -> JobView:
     template_secrets: dict[str, str] = {}
     job_secrets: dict[str, str] = {}
     sources = {source for entry in run.spec["environment"].values() for source in entry}

@@ -75,6 +75,8 @@ def _failed(run: Run, done: StepDone, now: float) -> None:
     else:
         run.note_trouble(str(error), now, **_kind_of(error))
         if done.step == "START":
+            # Each of them makes another container, so answers in between are no sign that it gets better.
+            run.failed_starts += 1
             run.need = Need.OBSERVE
         elif done.step == "PULL":
             # The wait before another pull is the infra budget's: the slot is not held meanwhile.
@@ -85,6 +87,13 @@ def _kind_of(error: Exception | None) -> dict[str, str]:
     if not isinstance(error, EngineError):
         return {}
     return {"failure_class": error.failure_class, "hint": error.hint}
+
+
+def secrets_unreadable(run: Run, error: Exception, now: float) -> None:
+    """No key of ours decrypts them: the launch is given up, and tried again as any that cannot start."""
+    hint = "Give the supervisor the key that they were encrypted with (TALLYMAN_SECRET_KEYS), and restart it."
+    run.note_trouble(str(error), now, failure_class="secrets_unreadable", hint=hint)
+    run.trouble = GIVE_UP_AFTER
 
 
 def _image_missing(run: Run, error: ImageMissing, now: float) -> None:

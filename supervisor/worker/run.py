@@ -94,6 +94,7 @@ class Run:
     trouble_hint: str = ""
     absent: int = 0
     start_sent: bool = False
+    failed_starts: int = 0
     withdrawing: bool = False
     start_deadline_clock: float | None = None
     pulls: int = 0
@@ -197,7 +198,8 @@ class Run:
 
     def note_trouble(self, message: str, now: float, *, failure_class: str = "", hint: str = "") -> None:
         """Try the same again later; the wait grows with each time in a row."""
-        wait = _BACKOFF_SECONDS[min(self.trouble, len(_BACKOFF_SECONDS) - 1)]
+        before = max(self.trouble, self.failed_starts)
+        wait = _BACKOFF_SECONDS[min(before, len(_BACKOFF_SECONDS) - 1)]
         self.trouble += 1
         self.last_trouble, self.trouble_class, self.trouble_hint = message, failure_class, hint
         self.resume_clock = now + wait
@@ -251,7 +253,8 @@ def must_withdraw(run: Run, now: float) -> bool:
     if run.state not in NOT_STARTED or run.start_sent:
         return False
     unwanted = run.withdrawing or run.cancel_wanted or run.is_poison
-    return unwanted or run.trouble >= GIVE_UP_AFTER or _is_late(run, now)
+    tried_enough = max(run.trouble, run.failed_starts) >= GIVE_UP_AFTER
+    return unwanted or tried_enough or _is_late(run, now)
 
 
 def _is_late(run: Run, now: float) -> bool:
@@ -273,6 +276,6 @@ def outcome_of_withdrawal(run: Run, now: float) -> Verdict:
     return Verdict(
         outcome=Outcome.INFRA,
         failure_class=run.trouble_class or "engine_trouble",
-        message=f"The engine could not start it: {run.last_trouble}",
+        message=f"It could not be started: {run.last_trouble}",
         hint=f"{run.trouble_hint or 'Look at the host.'} {_NOTHING_STARTED}",
     )

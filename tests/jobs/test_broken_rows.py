@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from django.db import connection
 
-from hosts.errors import ContainerExecutionError
+from hosts.errors import ConfigurationError
 from hosts.models import DockerHost
 from jobs import spec
 from jobs.models import Attempt, ContainerJob, EnvironmentVariable
@@ -53,7 +53,7 @@ def test_a_secret_that_no_key_reads_spoils_its_own_job_only(
     attempts = {attempt.job_id: attempt for attempt in claim(take(host), host)}
     assert set(attempts) == {broken.pk, good.pk}
     spec.thaw(attempts[good.pk], template_secrets={}, job_secrets={})
-    with pytest.raises(ContainerExecutionError, match=r"TOKEN|secret variables"):
+    with pytest.raises(ConfigurationError, match=r"TOKEN|secret variables"):
         spec.thaw(attempts[broken.pk], template_secrets={}, job_secrets={})
 
 

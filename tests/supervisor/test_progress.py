@@ -294,3 +294,22 @@ def test_what_the_engine_could_not_start_for_a_reason_of_its_own_is_no_rejection
     assert run.verdict is not None
     assert (run.verdict.outcome, run.verdict.failure_class) == (Outcome.INFRA, "disk_full")
     assert run.need is Need.END
+
+
+def test_starts_that_prove_nothing_and_start_nothing_are_tried_a_few_times_only() -> None:
+    run, now = make_run(), NOW
+    for _ in range(GIVE_UP_AFTER):
+        assert next_step(run, now) is Need.ENSURE
+        answer(run, "ENSURE", observation(run, "created", fresh=True), now=now)
+        written(run)
+        run.start_sent = True
+        fail(run, "START", now=now)
+        now = run.resume_clock
+        answer(run, "OBSERVE", observation(run, "created"), now=now)
+        written(run)
+        answer(run, "DISCARD", now=now)
+    assert now > NOW + 5
+    assert next_step(run, now) is Need.WITHDRAW
+    answer(run, "WITHDRAW", now=now)
+    assert run.verdict is not None
+    assert run.verdict.outcome is Outcome.INFRA
