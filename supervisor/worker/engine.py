@@ -18,11 +18,12 @@ from supervisor.worker.steps import Hands
 from supervisor.worker.watch import Watcher
 
 STEP_THREADS = 4
+START_THREADS = 4
 PULL_THREADS = 2
 
 
 class Engine:
-    """Pools for steps, pulls and probes, the log pump, the event watcher and the usage sampler."""
+    """Pools for steps, starts, pulls and probes, the log pump, the event watcher and the usage sampler."""
 
     def __init__(self, host: HostView, lease: Lease, wake: Wake, crumb: Crumb) -> None:
         self.executor = executor_for(host)
@@ -30,6 +31,9 @@ class Engine:
         self.inbox = Inbox(wake)
         close = self.executor.close
         self._steps = StepPool("steps", STEP_THREADS, self.inbox, close)
+        # Apart from the steps, for a start takes as long as all of them together: what has ended is not to
+        # wait for what begins. More at once than twice an engine's CPUs only makes each of them longer.
+        self._starts = StepPool("starts", START_THREADS, self.inbox, close)
         self._pulls = StepPool("pulls", PULL_THREADS, self.inbox, close)
         # Apart from the steps, so that an engine that hangs in all of them is still asked who it is.
         self._probes = StepPool("probe", 1, self.inbox, close)
@@ -39,7 +43,7 @@ class Engine:
 
     def step(self, run_id: UUID, name: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Hand a step of a run to a thread; a StepDone comes back."""
-        pool = self._pulls if name == "PULL" else self._steps
+        pool = {"PULL": self._pulls, "START": self._starts}.get(name, self._steps)
         pool.submit(run_id, name, call, self.hands, *args, **kwargs)
 
     def probe(self, host_id: UUID, name: str, call: Callable[[], Any]) -> None:
@@ -48,6 +52,6 @@ class Engine:
 
     def stop(self, timeout_seconds: float) -> None:
         """Let the logs read so far come in, and every thread end; hanging calls are left behind."""
-        for part in (self._steps, self._pulls, self._probes, self.watcher, self.sampler):
+        for part in (self._steps, self._starts, self._pulls, self._probes, self.watcher, self.sampler):
             part.stop()
         self.pump.stop(timeout_seconds)
