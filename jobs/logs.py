@@ -123,7 +123,8 @@ def _append_by_copy(rows: Sequence[Row], update: str) -> set[UUID]:
         with connection.cursor() as cursor:
             copying: Any = cursor
             into = f"COPY jobs_logchunk ({', '.join(_CHUNK_COLUMNS)}) FROM STDIN (FORMAT BINARY)"
-            with copying.copy(into) as copy:
+            # Django wraps the errors of its own methods only.
+            with connection.wrap_database_errors, copying.copy(into) as copy:
                 copy.set_types(_CHUNK_COLUMNS.values())
                 for row in taken:
                     before = (

@@ -88,8 +88,9 @@ class Clerk:
         while self._tick():
             self._wake.wait(self._turn())
         database.hurry()
-        with contextlib.suppress(DatabaseError, InterfaceError):
-            processes.forget(self._supervisor)
+        if not self._in_trouble:  # else it would be waited for in vain, and the rows are forgotten in time
+            with contextlib.suppress(DatabaseError, InterfaceError):
+                processes.forget(self._supervisor)
         return OK
 
     def _refusal(self) -> int:

@@ -87,10 +87,10 @@ def _retry_while_locked(
         time.sleep(random.uniform(*_SQLITE_RETRY_SECONDS))
 
 
-def hurry() -> None:
-    """The process is stopping: let no attempt to connect hold that up for long."""
-    if connection.vendor == "postgresql":
-        connection.settings_dict["OPTIONS"]["connect_timeout"] = _CONNECT_SECONDS_STOPPING
+def hurry(wrapper: Any = connection) -> None:
+    """We are stopping: wait no longer than need be for a connection (`wrapper`: another thread's)."""
+    if wrapper.vendor == "postgresql":
+        wrapper.settings_dict["OPTIONS"]["connect_timeout"] = _CONNECT_SECONDS_STOPPING
 
 
 def wait_for(tick: Callable[[], bool], wake: Wake, *, seconds: float = WAIT_SECONDS) -> bool:

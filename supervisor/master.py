@@ -381,7 +381,8 @@ class Master:
         until = boot_clock() + self.options.shutdown_timeout_seconds
         for child in self._workers():
             child.send(signal.SIGTERM)
-        self._await(self._workers, until - 0.5)
+        # A clerk that a hung database holds needs its time, too.
+        self._await(self._workers, until - self.options.shutdown_timeout_seconds / 2)
         self._send_all(signal.SIGTERM)
         self._await(lambda: list(self.children.values()), until)
         for child in list(self.children.values()):

@@ -20,6 +20,8 @@ import structlog
 from django.db import connection
 from django.db.backends.signals import connection_created
 
+from supervisor import database
+
 logger = structlog.get_logger(__name__)
 
 CALL_SECONDS = 10.0
@@ -42,13 +44,14 @@ class Watchdog:
         self._is_stopping, self._progress = is_stopping, progress
         self._began: float | None = None
         self._socket: socket.socket | None = None
+        self._wrapper: Any = None
         self._lock = threading.Lock()
         if connection.vendor == "postgresql":
             connection_created.connect(self._watch)
             threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def _watch(self, *, connection: Any, **_: Any) -> None:
-        raw = connection.connection
+        raw, self._wrapper = connection.connection, connection
         # A descriptor of its own: the number of the connection's is another socket's soon after it closes.
         if old := self._swap(socket.socket(fileno=os.dup(raw.fileno()))):
             old.close()
@@ -75,9 +78,12 @@ class Watchdog:
         while True:
             time.sleep(_LOOK_EVERY_SECONDS)
             began = self._began
-            limit = CALL_SECONDS_STOPPING if self._is_stopping() else CALL_SECONDS
+            stopping = self._is_stopping()
+            limit = CALL_SECONDS_STOPPING if stopping else CALL_SECONDS
             if began is not None and time.monotonic() - began > limit and self._socket:
                 logger.warning("the database does not answer; its connection is cut", waited_seconds=limit)
+                if stopping:  # Django makes another connection as soon as a transaction has lost its own
+                    database.hurry(self._wrapper)
                 self._cut()
 
     def _cut(self) -> None:

@@ -53,7 +53,10 @@ def test_every_record_becomes_one_frame_wherever_the_stream_is_cut(lines, last, 
 
     assert frames == b"".join(records)
     joiner = Joiner()
-    assert b"".join(map(joiner.payload, walk(frames))) == b"".join(line + b"\r\n" for line in lines) + last
+    written = b"".join(line + b"\r\n" for line in lines) + last
+    # The driver forgets the newline of a long line; the very last one cannot be known to have been there.
+    is_forgotten = not last and lines and len(lines[-1]) + 2 > PIECE_BYTES
+    assert b"".join(map(joiner.payload, walk(frames))) == (written[:-1] if is_forgotten else written)
 
 
 @given(st.lists(short | long, max_size=6), st.lists(st.integers(0, 200_000), max_size=6))

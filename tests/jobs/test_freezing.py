@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography.fernet import Fernet
 
-from hosts.errors import ContainerExecutionError
+from hosts.errors import ConfigurationError, ContainerExecutionError
 from jobs import spec
 from jobs.freezing import frozen_specs
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, EnvironmentVariable
@@ -28,7 +28,7 @@ def refusals() -> dict[str, str]:
         try:
             spec.thaw(attempt, template_secrets={"A": "a"}, job_secrets={"B": "b"})
             texts[name] = ""
-        except ContainerExecutionError as exc:
+        except (ConfigurationError, ContainerExecutionError) as exc:
             texts[name] = str(exc)
     return texts
 

@@ -109,7 +109,7 @@ def test_only_the_owner_leaves_anything_out():
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=15)
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(sizes, st.integers(100, 2000), st.integers(1, 4), st.lists(st.integers(0, 14), max_size=2))
 def test_what_is_kept_with_the_gap_is_what_was_written(counts, cap, at_once, crashes):
     attempt = capped(cap)
