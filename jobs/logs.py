@@ -196,6 +196,8 @@ def _tail(attempt: Attempt) -> tuple[list[bytes], str]:
 
 def _last_of(attempt: Attempt, stream: str) -> int:
     """The chunk with the last frame of a stream; -1 if it has none, or none is stored any more."""
+    if not getattr(attempt, f"{stream}_bytes"):
+        return -1
     chunks = LogChunk.objects.filter(attempt=attempt)
     holds_some = {f"{stream}_bytes_before__lt": getattr(attempt, f"{stream}_bytes")}
     seq = chunks.filter(**holds_some).order_by("seq").values_list("seq", flat=True).last()
