@@ -10,10 +10,11 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
 from hosts.executors import frames
 from hosts.executors.contract import Resume
@@ -25,6 +26,10 @@ from jobs.states import OPEN_STATES
 
 OVERLAP = timedelta(seconds=4)
 TAIL_BYTES = 8 * 1024 * 1024  # what resuming may hold in memory of a container that writes very much
+# All of the tail is read from the engine once more, after every exit: of much, less time is enough. It is
+# twenty times what records of two streams are known to change places by.
+ENOUGH_BYTES = 1024 * 1024
+ENOUGH_TIME = timedelta(seconds=1)
 _TAIL_CHUNKS = 200
 _COMPRESSION = 1  # 0.27 of the size at 130 MB/s; level 6 costs three times as much for little more
 
@@ -48,27 +53,16 @@ class Piece:
         return self.tally.stdout_bytes + self.tally.stderr_bytes
 
 
+_COUNTERS = ("stdout_bytes", "stderr_bytes", "stdout_lines", "stderr_lines")
 _COLUMNS: dict[str, Any] = {
     "attempt_id": Attempt._meta.get_field("id"),
     **{name: Attempt._meta.get_field(name) for name in ("epoch", "next_seq", "log_cursor", "logs_note")},
     **{name: LogChunk._meta.get_field(name) for name in ("data", "first_at", "last_at", "raw_bytes")},
-    **{
-        f"{stream}_{what}": Attempt._meta.get_field(f"{stream}_{what}")
-        for stream in ("stdout", "stderr")
-        for what in ("bytes", "lines")
-    },
+    "chunks": Attempt._meta.get_field("next_seq"),
+    **{name: Attempt._meta.get_field(name) for name in _COUNTERS},
+    **{f"{name}_before": LogChunk._meta.get_field(f"{name}_before") for name in _COUNTERS},
 }
-_COUNTERS = ("stdout_bytes", "stderr_bytes", "stdout_lines", "stderr_lines")
-_ONLY_OF_CHUNKS = ("data", "first_at", "last_at", "raw_bytes")
-_CHUNK_COLUMNS = {
-    "attempt_id": "uuid",
-    "seq": "int4",
-    "data": "bytea",
-    "first_at": "timestamptz",
-    "last_at": "timestamptz",
-    "raw_bytes": "int4",
-    **{f"{name}_before": "int8" for name in _COUNTERS},
-}
+_CHUNK_COLUMNS = ("data", "first_at", "last_at", "raw_bytes")
 
 
 def row(attempt_id: UUID, epoch: int, next_seq: int, piece: Piece, *, note: str = "") -> Row:
@@ -88,53 +82,72 @@ def row(attempt_id: UUID, epoch: int, next_seq: int, piece: Piece, *, note: str 
 
 
 def append(rows: Sequence[Row]) -> set[UUID]:
-    """Store one chunk per attempt, each only if it is the next one of an attempt that is still ours."""
+    """Store the next chunks of attempts that are still ours: all that is given of one, or nothing of it.
+
+    Chunks of one attempt stand in their order, numbered without a gap. More than `batches.MAX_ROWS` of them
+    are so many writes, which a transaction of the caller makes one.
+    """
     counted = ", ".join(f"{name} = a.{name} + x.{name}" for name in _COUNTERS)
+    # Only the first chunk of an attempt meets the guard; its row speaks for all of them.
     update = (
-        "UPDATE jobs_attempt AS a SET next_seq = x.next_seq + 1, "
+        "UPDATE jobs_attempt AS a SET next_seq = x.next_seq + x.chunks, "
         "log_cursor = CASE WHEN x.log_cursor > a.log_cursor THEN x.log_cursor ELSE a.log_cursor END, "
         "logs_note = CASE WHEN x.logs_note > '' THEN x.logs_note ELSE a.logs_note END, "
         f"{counted} FROM x WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND a.next_seq = x.next_seq "
         f"AND (a.state IN ({', '.join(repr(str(state.value)) for state in OPEN_STATES)}) OR {ARCHIVABLE})"
     )
-    if connection.vendor == "postgresql":
-        return _append_by_copy(rows, update)
-    # On SQLite the counters have been raised when the INSERT reads them.
-    before = ", ".join(f"c.{name} - m.{name}" for name in _COUNTERS)
+    # On SQLite the counters have been raised when the INSERT reads them, on PostgreSQL they have not.
+    raised = "" if connection.vendor == "postgresql" else " - m.{0}"
+    before = ", ".join(f"c.{name}{raised.format(name)} + m.{name}_before" for name in _COUNTERS)
     insert = (
-        f"INSERT INTO jobs_logchunk ({', '.join(_CHUNK_COLUMNS)}) "
-        f"SELECT m.attempt_id, m.next_seq, m.data, m.first_at, m.last_at, m.raw_bytes, {before} "
+        f"INSERT INTO jobs_logchunk (attempt_id, seq, {', '.join(_CHUNK_COLUMNS)}, "
+        f"{', '.join(f'{name}_before' for name in _COUNTERS)}) "
+        f"SELECT m.attempt_id, m.next_seq, {', '.join(f'm.{name}' for name in _CHUNK_COLUMNS)}, {before} "
         "FROM m JOIN jobs_attempt AS c ON c.id = m.attempt_id"
     )
-    return batches.guarded(_COLUMNS, rows, update, [insert])
+    held: set[UUID] = set()
+    refused: set[UUID] = set()
+    for groups in _parts(rows):
+        write = partial(batches.guarded_groups, _COLUMNS, update=update, then=[insert])
+        taken = write([_together(group) for group in groups])
+        held |= taken
+        refused |= {group[0]["attempt_id"] for group in groups} - taken
+    return held - refused
 
 
-def _append_by_copy(rows: Sequence[Row], update: str) -> set[UUID]:
-    # As parameters of a statement the bytes would travel as text: measured, twice the time of COPY for one
-    # chunk at a time, five times for twenty.
-    guard = {name: field for name, field in _COLUMNS.items() if name not in _ONLY_OF_CHUNKS}
-    with transaction.atomic():
-        held = batches.guarded(guard, rows, update, [])
-        taken = [row for row in rows if row["attempt_id"] in held]
-        if not taken:
-            return held
-        counters = Attempt.objects.filter(pk__in=held).values_list("pk", *_COUNTERS)
-        now = {pk: values for pk, *values in counters}
-        with connection.cursor() as cursor:
-            copying: Any = cursor
-            into = f"COPY jobs_logchunk ({', '.join(_CHUNK_COLUMNS)}) FROM STDIN (FORMAT BINARY)"
-            # Django wraps the errors of its own methods only.
-            with connection.wrap_database_errors, copying.copy(into) as copy:
-                copy.set_types(_CHUNK_COLUMNS.values())
-                for row in taken:
-                    before = (
-                        value - row[name]
-                        for name, value in zip(_COUNTERS, now[row["attempt_id"]], strict=True)
-                    )
-                    copy.write_row(
-                        [row["attempt_id"], row["next_seq"], *(row[n] for n in _ONLY_OF_CHUNKS), *before]
-                    )
-    return held
+def _parts(rows: Sequence[Row]) -> Iterator[list[list[Row]]]:
+    """The rows by attempt, as many attempts at a time as one write takes."""
+    of_attempt: dict[UUID, list[Row]] = {}
+    for row in rows:
+        of_attempt.setdefault(row["attempt_id"], []).append(row)
+    part: list[list[Row]] = []
+    size = 0
+    for group in of_attempt.values():
+        for start in range(0, len(group), batches.MAX_ROWS):
+            chunks = group[start : start + batches.MAX_ROWS]
+            if part and (start or size + len(chunks) > batches.MAX_ROWS):
+                yield part
+                part, size = [], 0
+            part.append(chunks)
+            size += len(chunks)
+    if part:
+        yield part
+
+
+def _together(chunks: Sequence[Row]) -> list[Row]:
+    """The rows of one attempt, each with what is to be written for all of them, and what is before it."""
+    for_all = {
+        "chunks": len(chunks),
+        "log_cursor": max(chunk["log_cursor"] for chunk in chunks),
+        "logs_note": next((chunk["logs_note"] for chunk in reversed(chunks) if chunk["logs_note"]), ""),
+        **{name: sum(chunk[name] for chunk in chunks) for name in _COUNTERS},
+    }
+    before = dict.fromkeys(_COUNTERS, 0)
+    rows: list[Row] = []
+    for chunk in chunks:
+        rows.append({**chunk, **for_all, **{f"{name}_before": before[name] for name in _COUNTERS}})
+        before = {name: before[name] + chunk[name] for name in _COUNTERS}
+    return rows
 
 
 def resume_point(attempt: Attempt) -> Resume:
@@ -157,7 +170,8 @@ def resume_point(attempt: Attempt) -> Resume:
 def _tail(attempt: Attempt) -> tuple[list[bytes], str]:
     """The chunks that `Resume.tail` is made of, and `Resume.covers`."""
     chunks = LogChunk.objects.filter(attempt=attempt).order_by("seq")
-    recent = chunks.filter(last_at__gte=frames.moment(attempt.log_cursor) - OVERLAP)
+    newest_at = frames.moment(attempt.log_cursor)
+    recent = chunks.filter(last_at__gte=newest_at - OVERLAP)
     # Everything from the first recent one on: records of before may come late, hours late in a long line.
     oldest = recent.values_list("seq", flat=True).first() or 0
     wanted: set[int] = set()
@@ -170,7 +184,8 @@ def _tail(attempt: Attempt) -> tuple[list[bytes], str]:
         if seq != attempt.next_seq - 1 - len(wanted):  # what was stored in between is left out by now
             covers = _stamp(next_at or last_at)
             break
-        if wanted and (size > TAIL_BYTES or len(wanted) == _TAIL_CHUNKS - 1):
+        enough = size > ENOUGH_BYTES and newest_at - last_at >= ENOUGH_TIME
+        if wanted and (enough or size > TAIL_BYTES or len(wanted) == _TAIL_CHUNKS - 1):
             covers = _stamp(last_at + timedelta(microseconds=1))
             break
         wanted.add(seq)
@@ -181,6 +196,8 @@ def _tail(attempt: Attempt) -> tuple[list[bytes], str]:
 
 def _last_of(attempt: Attempt, stream: str) -> int:
     """The chunk with the last frame of a stream; -1 if it has none, or none is stored any more."""
+    if not getattr(attempt, f"{stream}_bytes"):
+        return -1
     chunks = LogChunk.objects.filter(attempt=attempt)
     holds_some = {f"{stream}_bytes_before__lt": getattr(attempt, f"{stream}_bytes")}
     seq = chunks.filter(**holds_some).order_by("seq").values_list("seq", flat=True).last()

@@ -88,6 +88,30 @@ def tally(data: bytes, enough: int | None = None) -> Tally:
     )
 
 
+def last_of_each(data: bytes) -> dict[int, Frame]:
+    """The last frame of each stream in whole frames."""
+    unpack, body, place, size = HEADER.unpack_from, HEADER.size, 0, len(data)
+    places: dict[int, int] = {}
+    while place < size:
+        stream, length = unpack(data, place)
+        places[stream] = place
+        place += body + length
+    return {stream: next(walk(data[at : at + body + unpack(data, at)[1]])) for stream, at in places.items()}
+
+
+def first_since(data: bytes, time: bytes) -> tuple[int, bool]:
+    """Where the first of whole frames begins that is not older than `time`; whether none after it is."""
+    unpack, body, place, size = HEADER.unpack_from, HEADER.size, 0, len(data)
+    first = -1
+    while place < size:
+        if data[place + body : place + body + TIME_BYTES] >= time:
+            first = place if first < 0 else first
+        elif first >= 0:
+            return first, False
+        place += body + unpack(data, place)[1]
+    return (first if first >= 0 else size), True
+
+
 def moment(time: str) -> datetime:
     """A frame's time, cut to microseconds."""
     return datetime.fromisoformat(time[:26]).replace(tzinfo=UTC)

@@ -69,10 +69,15 @@ class Inbox:
         self._messages: list[Any] = []
         self._latest: dict[Hashable, Any] = {}
 
-    def put(self, message: Any) -> None:
-        """Leave a message and wake the main thread."""
+    def put(self, message: Any, *, wake: bool = True) -> None:
+        """Leave a message and wake the main thread; if it is not to be woken, call `wake` before long."""
         with self._lock:
             self._messages.append(message)
+        if wake:
+            self._wake.set()
+
+    def wake(self) -> None:
+        """Wake the main thread for what was left without."""
         self._wake.set()
 
     def put_latest(self, key: Hashable, message: Any) -> None:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,6 @@ from jobs.states import NOT_STARTED, AttemptState, JobStatus, Outcome, status_af
 from supervisor.worker import poison
 from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.engine_log import EngineLog
-from supervisor.worker.log_pump import PieceRead
 from supervisor.worker.progress import judge_exit
 from supervisor.worker.run import LogStage, Run
 from supervisor.worker.sampler import UsageRead
@@ -150,17 +150,22 @@ def store_logs(runs: Iterable[Run], crumb: Crumb) -> None:
     """Store the pieces that wait, except the last ones of runs about to end."""
     waiting = [run for run in runs if run.pieces and run.log is not LogStage.DONE]
     while waiting:
-        held = set[UUID]().union(*poison.by_name(_append_first, waiting, crumb))
+        offered: dict[UUID, int] = {}
+        held = set[UUID]().union(*poison.by_name(partial(_append_next, offered), waiting, crumb))
         for run in waiting:
-            if run.attempt_id in held or _resync(run):
-                _stored(run)
+            _stored(run, offered[run.attempt_id] if run.attempt_id in held else _resync(run))
         waiting = [run for run in waiting if run.pieces and run.attempt_id in held]
 
 
-def _append_first(runs: Sequence[Run]) -> set[UUID]:
+def _append_next(offered: dict[UUID, int], runs: Sequence[Run]) -> set[UUID]:
+    """Store the next pieces of every run in one write; `offered` is told how many of each."""
+    rows = []
+    most = max(1, batches.MAX_ROWS // len(runs))
     for run in runs:
-        _split_at_head(run)
-    return _append([_log_row(run, run.next_seq, run.pieces[0]) for run in runs], runs)
+        _split_at_head(run, most)
+        offered[run.attempt_id] = min(most, len(run.pieces))
+        rows += _log_rows(run, offered[run.attempt_id])
+    return _append(rows, runs)
 
 
 def _append(rows: list[Any], runs: Sequence[Run]) -> set[UUID]:
@@ -184,34 +189,40 @@ def _log_size(run: Run) -> int:
     return run.stdout_bytes + run.stderr_bytes + waiting
 
 
-def _split_at_head(run: Run, place: int = 0) -> None:
-    """Make two of the waiting piece in which the head of the log ends."""
-    read = run.pieces[place]
-    before = sum(run.pieces[number].piece.payload_bytes for number in range(place))
-    begin = run.stdout_bytes + run.stderr_bytes + before
-    parts = log_cap.split(read.piece, begin=begin, cap=run.spec["max_log_bytes"])
-    if parts:
-        run.pieces[place] = replace(read, piece=parts[0], held=0)
-        run.pieces.insert(place + 1, replace(read, piece=parts[1], missing=""))
+def _split_at_head(run: Run, most: int) -> None:
+    """Make two of that one of the next pieces, up to `most`, in which the head of the log ends."""
+    begin, cap = run.stdout_bytes + run.stderr_bytes, run.spec["max_log_bytes"]
+    for place, read in enumerate(islice(run.pieces, most)):
+        parts = log_cap.split(read.piece, begin=begin, cap=cap)
+        if parts:
+            run.pieces[place] = replace(read, piece=parts[0], held=0)
+            run.pieces.insert(place + 1, replace(read, piece=parts[1], missing=""))
+            return
+        begin += read.piece.payload_bytes
 
 
-def _log_row(run: Run, seq: int, read: PieceRead) -> Any:
-    return logs.row(run.attempt_id, run.epoch, seq, read.piece, note=read.missing)
+def _log_rows(run: Run, count: int) -> list[Any]:
+    return [
+        logs.row(run.attempt_id, run.epoch, run.next_seq + place, read.piece, note=read.missing)
+        for place, read in enumerate(islice(run.pieces, count))
+    ]
 
 
-def _stored(run: Run) -> None:
-    read = run.pieces.popleft()
-    run.next_seq += 1
-    run.freed_bytes += read.held
-    run.stdout_bytes += read.piece.tally.stdout_bytes
-    run.stderr_bytes += read.piece.tally.stderr_bytes
-    run.log_lines += read.piece.tally.stdout_lines + read.piece.tally.stderr_lines
+def _stored(run: Run, count: int) -> None:
+    for _ in range(count):
+        read = run.pieces.popleft()
+        run.next_seq += 1
+        run.freed_bytes += read.held
+        run.stdout_bytes += read.piece.tally.stdout_bytes
+        run.stderr_bytes += read.piece.tally.stderr_bytes
+        run.log_lines += read.piece.tally.stdout_lines + read.piece.tally.stderr_lines
 
 
-def _resync(run: Run) -> bool:
-    """Whether the piece that was not taken is there already: the answer to its first writing was lost."""
+def _resync(run: Run) -> int:
+    """How many of the pieces that were not taken are there already: the answer to their writing was lost."""
     rows = _rows([run])
-    return bool(rows) and rows[0]["next_seq"] == run.next_seq + 1
+    there = rows[0]["next_seq"] - run.next_seq if rows else 0
+    return there if 0 < there <= len(run.pieces) else 0
 
 
 def store_usage(readings: Sequence[UsageRead], runs: dict[UUID, Run]) -> None:
@@ -251,8 +262,7 @@ def write_last(runs: Sequence[Run], write: Callable[[], set[UUID]]) -> tuple[lis
             _check_rest(run for run in runs if run.attempt_id in held)
     except _AlreadyStored as exc:
         # The answer to an earlier write of this log was lost: count what is there, and end in the next turn.
-        while exc.run.pieces and exc.run.next_seq < exc.stored:
-            _stored(exc.run)
+        _stored(exc.run, max(0, min(len(exc.run.pieces), exc.stored - exc.run.next_seq)))
         if exc.stored < exc.run.next_seq:
             exc.run.next_seq = exc.stored
             exc.run.logs_note = "The database lost a part of the log that it had already."
@@ -277,14 +287,12 @@ class _AlreadyStored(Exception):
 
 
 def _append_rest(runs: Sequence[Run]) -> None:
+    rows = []
     for run in runs:
-        for place in range(len(run.pieces)):
-            _split_at_head(run, place)
-    rows = [
-        _log_row(run, run.next_seq + place, read) for run in runs for place, read in enumerate(run.pieces)
-    ]
-    for batch in batches.once_each(rows):
-        _append(batch, runs)
+        _split_at_head(run, len(run.pieces))
+        rows += _log_rows(run, len(run.pieces))
+    if rows:
+        _append(rows, runs)
 
 
 def _check_rest(runs: Iterable[Run]) -> None:

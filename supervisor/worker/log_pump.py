@@ -35,6 +35,9 @@ _TELL_EVERY_SECONDS = 5.0
 # Letting sockets fill for a moment cuts reads by fifty, and Python's CPU by 40 %; longer naps throttle.
 _NAP_SECONDS = 0.0005
 _NAP_MANY_SECONDS = 0.002
+# The main thread writes all pieces that wait in one go: told of each by itself, it works three times as much.
+_GROUP_SECONDS = 0.02
+_GROUP_BYTES = SHARE_BYTES // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class _Stream:
     held: int = 0
     registered: bool = False
     told_at: float = 0.0
+    read_in: int = 0  # the last turn in which it was read
 
 
 class LogPump:
@@ -93,6 +97,8 @@ class LogPump:
         self._selector.register(self._wake.reader, selectors.EVENT_READ)
         self._streams: dict[UUID, _Stream] = {}
         self._held: dict[UUID, int] = {}
+        self._turns = 0
+        self._unheard_since = 0.0  # when the first piece came that the main thread was not woken for
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
         self._thread.start()
@@ -142,28 +148,36 @@ class LogPump:
 
     def _turn(self) -> None:
         ready = self._selector.select(self._patience())
-        self._wake.clear()
-        self._take_orders()
+        self._turns += 1
+        if any(key.data is None for key, _ in ready):
+            self._wake.clear()
+            self._take_orders()
         read = 0
         for stream in self._ready_streams(ready):
             with self._crumb(stream.run_id):
                 read += self._read(stream)
         self._flush_old()
+        if self._unheard_since and time.monotonic() >= self._unheard_since + _GROUP_SECONDS:
+            self._wake_reader()
         if read:
             time.sleep(_NAP_MANY_SECONDS if len(self._streams) > 1 else _NAP_SECONDS)
 
     def _patience(self) -> float:
         if any(stream.source.fileno() < 0 for stream in self._streams.values()):
             return _ASK_EVERY_SECONDS
-        waiting = [stream.since for stream in self._streams.values() if stream.buffer]
-        if not waiting:
+        due = [stream.since + FLUSH_AFTER_SECONDS for stream in self._streams.values() if stream.buffer]
+        if self._unheard_since:
+            due.append(self._unheard_since + _GROUP_SECONDS)
+        if not due:
             return FLUSH_AFTER_SECONDS
-        return max(0.0, min(waiting) + FLUSH_AFTER_SECONDS - time.monotonic())
+        return max(0.0, min(due) - time.monotonic())
 
     def _ready_streams(self, ready: list[tuple[selectors.SelectorKey, int]]) -> Iterator[_Stream]:
-        for key, _ in ready:
-            if isinstance(key.data, _Stream) and key.data.registered:
-                yield key.data
+        # Whoever waited longest comes first, or the room that others leave would always go to the same ones.
+        streams = [key.data for key, _ in ready if isinstance(key.data, _Stream)]
+        for stream in sorted(streams, key=lambda stream: stream.read_in):
+            if stream.registered:
+                yield stream
         for stream in list(self._streams.values()):
             if stream.source.fileno() < 0 and self._has_room(stream):
                 yield stream
@@ -225,6 +239,7 @@ class LogPump:
         if not self._has_room(stream):
             self._unregister(stream)
             return 0
+        stream.read_in = self._turns
         try:
             data = stream.source.read(CHUNK_BYTES)
         except EngineError as exc:
@@ -276,8 +291,15 @@ class LogPump:
         piece = Piece.of(data, enough=CHUNK_BYTES)
         size = piece.tally.raw_bytes
         self._held[stream.run_id] = self._held.get(stream.run_id, 0) + size
-        self._inbox.put(PieceRead(stream.run_id, piece, size, stream.source.missing))
+        self._inbox.put(PieceRead(stream.run_id, piece, size, stream.source.missing), wake=False)
+        self._unheard_since = self._unheard_since or time.monotonic()
+        if self._held[stream.run_id] >= _GROUP_BYTES:
+            self._wake_reader()
         return size
+
+    def _wake_reader(self) -> None:
+        self._unheard_since = 0.0
+        self._inbox.wake()
 
     def _give_up(self, stream: _Stream, error: str) -> None:
         if stream.run_id in self._streams:

@@ -57,6 +57,8 @@ class Logbook:
             run.log_clock = now + _LAST_IDLE_SECONDS
         elif run.log in {LogStage.NONE, LogStage.ENDED} and not run.pieces:
             # Only when everything read before is stored: the last read begins where the stored log ends.
+            if run.followed_to_end:  # its end came before the news of the exit: there is nothing to wait for
+                run.log_clock = 0.0
             self._open(run, LogStage.LAST_OPENING, now)
 
     def _open(self, run: Run, stage: LogStage, now: float) -> None:
@@ -66,7 +68,7 @@ class Logbook:
         if run.next_seq:
             resume = logs.resume_point(Attempt.objects.get(pk=run.attempt_id))
         follow = stage is LogStage.OPENING
-        run.log, run.log_clock = stage, 0.0
+        run.log, run.log_clock, run.followed_to_end = stage, 0.0, False
         self._engine.step(run.attempt_id, "LOG", steps.open_log, run.container_id, resume, follow=follow)
 
     def opened(self, run: Run | None, done: StepDone, now: float) -> None:
@@ -114,6 +116,7 @@ class Logbook:
             logger.debug("log source broke", attempt=str(run.attempt_id), reason=message.error)
         if run.log is LogStage.LAST and self._take_last(run, message):
             return
+        run.followed_to_end = run.log is LogStage.FOLLOWING and not message.error
         run.log = LogStage.ENDED
         running = run.state is not AttemptState.EXITED
         run.log_clock = now + _OPEN_AGAIN_SECONDS if message.error or running else 0.0

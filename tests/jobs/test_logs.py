@@ -106,6 +106,35 @@ def test_several_chunks_of_one_attempt_go_in_order(attempt):
     assert (last.stdout_bytes_before, last.stdout_lines_before) == (6, 3)
 
 
+def test_several_chunks_in_one_write_say_the_same_as_one_by_one(attempt):
+    other = make_attempt(AttemptState.RUNNING, job=make_job())
+    pieces = [out("a\nb\n", 1) + err("oops", 2), out("c\n", 9), err("\n", 3)]
+    one_by_one = [store(attempt, piece) for piece in pieces]
+    assert logs.append([row(other, seq, piece) for seq, piece in enumerate(pieces)]) == {other.id}
+    assert one_by_one == [[True]] * 3
+    columns = [field.name for field in LogChunk._meta.fields if field.name not in {"id", "attempt"}]
+    mine, theirs = (LogChunk.objects.filter(attempt=each).order_by("seq") for each in (attempt, other))
+    assert list(mine.values_list(*columns)) == list(theirs.values_list(*columns))
+    counted = ("next_seq", "log_cursor", "stdout_bytes", "stderr_bytes", "stdout_lines", "stderr_lines")
+    attempt.refresh_from_db()
+    other.refresh_from_db()
+    assert [getattr(attempt, name) for name in counted] == [getattr(other, name) for name in counted]
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_of_several_chunks_in_one_write_none_is_stored_if_the_first_is_not_the_next(attempt, first):
+    store(attempt, out("first\n"))
+    before = everything()
+    assert logs.append([row(attempt, first + place, out("x\n")) for place in range(3)]) == set()
+    assert everything() == before
+
+
+def test_more_chunks_than_one_write_takes_are_stored_in_order(attempt):
+    rows = [row(attempt, seq, out(f"{seq}\n", seq)) for seq in range(batches.MAX_ROWS + 5)]
+    assert logs.append(rows) == {attempt.id}
+    assert text(attempt) == b"".join(b"%d\n" % seq for seq in range(batches.MAX_ROWS + 5))
+
+
 def test_streams_are_read_apart(attempt):
     store(attempt, out("a\n") + err("x\n") + out("b\n"), err("y\n"), out("c\n"))
     assert text(attempt, STDOUT) == b"a\nb\nc\n"

@@ -86,12 +86,17 @@ class Answer:
 
     def _chunks(self, data: bytes) -> bytes:
         data = self._rest + data
-        place, parts = 0, []
-        while not self.complete and (line_end := data.find(b"\r\n", place)) >= 0:
-            size = self._chunk_size(data[place:line_end])
+        # Run for every record of a log that is not followed, most of which are of few different sizes.
+        place, have, parts, find = 0, len(data), [], data.find
+        sizes: dict[bytes, int] = {}
+        while not self.complete and (line_end := find(b"\r\n", place)) >= 0:
+            line = data[place:line_end]
+            size = sizes.get(line)
+            if size is None:
+                size = sizes[line] = self._chunk_size(line)
+                self.complete = size == 0
             end = line_end + 2 + size
-            self.complete = size == 0
-            if len(data) < end + 2:
+            if have < end + 2:
                 break
             parts.append(data[line_end + 2 : end])
             place = end + 2

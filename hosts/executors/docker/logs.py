@@ -132,6 +132,9 @@ class DockerLog:
             if not data or self._answer.complete:
                 self._end(parts)
                 return
+            # Asking an emptied socket once more would cost as much as reading it did.
+            if len(data) < wire.READ_BYTES and not wire.holds_back(self._connection):
+                return
 
     def _frames(self, data: bytes) -> bytes:
         frames = self._splitter.feed(self._answer.feed(data))
