@@ -12,8 +12,9 @@ holds that no column takes is left out or replaced, and named in the log.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -50,10 +51,12 @@ _REFUSALS = (
     ValidationError,
     ValueError,
 )
+_TEXTS = (models.CharField, models.TextField)
 _MOST_CHARACTERS = 4 * fitting.TEXT_LIMIT
 _PROGRAM_LIMIT = "54"  # the class of PostgreSQL's errors that say `too large`, `too deep`
 Row = Mapping[str, Any]
 Columns = Mapping[str, "models.Field[Any, Any]"]
+Guard = Callable[[Columns, Sequence[Row], str, Sequence[str]], set[UUID]]
 
 _NOW = {"postgresql": "clock_timestamp()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
 _MINUTE = {
@@ -98,6 +101,22 @@ def guarded(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[s
             for row in part:
                 held |= _write_alone(columns, row, update, then)
     return held
+
+
+def all_or_none(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
+    """Write a batch, its values not made to fit: a refusal is raised, and spoils the caller's transaction."""
+    if connection.vendor == "sqlite":
+        return _write_sqlite(columns, rows, update, then)
+    return _write_postgresql(columns, rows, update, then)
+
+
+@contextlib.contextmanager
+def unless_refused() -> Iterator[None]:
+    """Go on after the block if the database refuses what is written in it; nothing of it is then."""
+    try:
+        yield
+    except (*_REFUSALS, OperationalError) as exc:
+        _raise_unless_refusal(exc)
 
 
 def _raise_unless_refusal(error: Exception) -> None:
@@ -255,6 +274,8 @@ def _adapt(field: models.Field[Any, Any], value: Any) -> Any:
         return _bounded(json.dumps(value).replace("\\u0000", "\\ufffd"))
     if isinstance(value, str):
         value = _bounded(value.replace("\x00", "\N{REPLACEMENT CHARACTER}"))
+        if type(field) in _TEXTS:
+            return value
     return field.get_db_prep_value(value, connection)
 
 

@@ -231,11 +231,18 @@ def end(rows: Sequence[Row]) -> set[UUID]:
     )
     then = [_end_of_job(), _execution(), _tally(), event("ended")]
     columns = {**BASE_COLUMNS, **_END_COLUMNS}
-    # No savepoint: whoever puts this into a larger transaction wants all of it, or nothing.
-    with transaction.atomic(savepoint=False):
-        held = batches.guarded(columns, rows, _update(AttemptState.ENDED, sets), then)
-        release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])
-    return held
+
+    def write(guard: batches.Guard) -> set[UUID]:
+        # No savepoint: whoever puts this into a larger transaction wants all of it, or nothing.
+        with transaction.atomic(savepoint=False):
+            held = guard(columns, rows, _update(AttemptState.ENDED, sets), then)
+            release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])
+        return held
+
+    if not connection.in_atomic_block and len(rows) <= batches.MAX_ROWS:
+        with batches.unless_refused():
+            return write(batches.all_or_none)
+    return write(batches.guarded)
 
 
 def _end_of_job() -> str:
