@@ -65,9 +65,7 @@ class Dispatcher:
         step = next_step(run, now)
         if step is not None:
             self._do(run, step)
-        # Not while it is asked what became of it: that may be its end, and then there is nothing to read.
-        is_there = run.state in {AttemptState.RUNNING, AttemptState.STOPPING} and not run.busy
-        if is_there and not run.archived:
+        if run.state in {AttemptState.RUNNING, AttemptState.STOPPING} and not run.archived:
             self._engine.sampler.watch(run.attempt_id, run.container_id, run.usage)
 
     def _do(self, run: Run, step: Need) -> None:
