@@ -61,12 +61,12 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
     Raises LeaseLost, with nothing claimed, if the lease is not ours any more.
     """
     pinned, shared = _claimable(host.id) if wanted.room > 0 else (False, False)
-    if not pinned and not shared:
+    if not (pinned or shared):
         return []
     with transaction.atomic():
         leases.lock_current(lease)
         _write_ids_as_django_does()
-        claimed = _pick(_PINNED, [_key(host.id)], wanted.room, wanted) if pinned else []
+        claimed = _pick(_PINNED, [_key(host.id)], wanted.room, wanted)
         room = wanted.room - len(claimed)
         if shared and room and not wanted.stand_back():
             claimed += _pick(_SHARED, [], room, wanted)

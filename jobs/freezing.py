@@ -40,7 +40,8 @@ class _Recipe:
 
 
 _MOST_KEPT = 500
-# Of this process, by template. Read before or with a change, a recipe has a version that is never seen again.
+# Of this process, by template. A recipe is read after its version, so it is never older; if it is newer, the
+# next claim sees another version and reads it once more.
 _kept: dict[UUID, tuple[str, _Recipe]] = {}
 
 
@@ -63,7 +64,7 @@ def frozen_specs(jobs: Sequence[Taken]) -> dict[UUID, dict[str, Any]]:
     recipes = _recipes({one.job.template_id: one.version for one in jobs})
     specs = {}
     for one in jobs:
-        recipe, reason = recipes[one.job.template_id], ""
+        recipe = recipes[one.job.template_id]
         one.job.secret_environment, reason = _job_secrets(one.secrets)
         frozen = spec.freeze(one.job, recipe.template, recipe.variables, recipe.networks)
         if reason := reason or recipe.wrong:
