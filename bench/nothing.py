@@ -33,6 +33,8 @@ KIND = "nothing"
 class EmptyLog:
     """The log of a container that said nothing."""
 
+    missing = ""
+
     def fileno(self) -> int:
         return -1
 

@@ -8,8 +8,9 @@ claim finds the lease gone. (A claim that only tested whether the lease exists l
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from hosts.identity import ProcessIdentity
 from hosts.leases import Lease
 from hosts.models import DockerHost
 from jobs import batches, spec
-from jobs.freezing import frozen_specs
+from jobs.freezing import Taken, frozen_specs, recipe_version
 from jobs.models import Attempt, ContainerJob, JobEvent
 from jobs.states import AttemptState, JobStatus
 
@@ -35,10 +36,13 @@ _LAST_NUMBER = f"COALESCE((SELECT MAX(a.number) {_ATTEMPTS}), 0)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """How many jobs to take, and which: `oldest_first` passes over priority, so that none starves."""
+    """How many jobs to take, and which: `oldest_first` passes over priority, so that none starves.
+
+    `stand_back` says whether to leave shared jobs to a better host; asked only if there are some to take.
+    """
 
     room: int
-    stand_back: bool = False
+    stand_back: Callable[[], bool] = lambda: False
     oldest_first: bool = False
 
 
@@ -56,14 +60,18 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
 
     Raises LeaseLost, with nothing claimed, if the lease is not ours any more.
     """
-    if wanted.room <= 0 or not anything_claimable(host.id):
+    pinned, shared = _claimable(host.id) if wanted.room > 0 else (False, False)
+    if not (pinned or shared):
         return []
     with transaction.atomic():
         leases.lock_current(lease)
         _write_ids_as_django_does()
-        claimed = _pick(host.id, wanted.room, wanted, pinned=True)
-        if len(claimed) < wanted.room:
-            claimed += _pick(host.id, wanted.room - len(claimed), wanted, pinned=False)
+        claimed = _pick(_PINNED, [_key(host.id)], wanted.room, wanted)
+        room = wanted.room - len(claimed)
+        if shared and room and not wanted.stand_back():
+            claimed += _pick(_SHARED, [], room, wanted)
+        elif shared and room:
+            claimed += _pick(f"{_SHARED} AND created_at < {_long_ago()}", [-STAND_BACK_SECONDS], room, wanted)
         if not claimed:
             return []
         return _open_attempts(claimed, lease, host, installation=installation, who=who)
@@ -71,8 +79,15 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
 
 def anything_claimable(host_id: UUID) -> bool:
     """Whether a claim could find anything: a look at the partial index, with no lock taken."""
-    due = ContainerJob.objects.pending().filter(hold="")
-    return due.filter(docker_host_id=host_id).exists() or due.filter(docker_host=None).exists()
+    return any(_claimable(host_id))
+
+
+def _claimable(host_id: UUID) -> tuple[bool, bool]:
+    """Whether there may be something among the jobs pinned to the host, and among the shared ones."""
+    due = f"EXISTS (SELECT 1 FROM jobs_containerjob WHERE {_WAITING}"
+    sql = f"SELECT {due} AND {_PINNED}), {due} AND {_SHARED})"
+    ((pinned, shared),) = batches.execute(sql, [_key(host_id)])
+    return bool(pinned), bool(shared)
 
 
 def anything_shared() -> bool:
@@ -81,29 +96,69 @@ def anything_shared() -> bool:
     return shared.exclude(not_before_at__gt=Now()).exists()
 
 
-def _pick(host_id: UUID, limit: int, wanted: Wanted, *, pinned: bool) -> list[UUID]:
-    where = "docker_host_id = %s" if pinned else "docker_host_id IS NULL"
-    params: list[Any] = [_key(host_id)] if pinned else []
-    if not pinned and wanted.stand_back:
-        where += f" AND created_at < {batches.later('%s')}"
-        params.append(-STAND_BACK_SECONDS)
+_WAITING = f"status = '{JobStatus.PENDING}' AND hold = ''"
+_PINNED, _SHARED = "docker_host_id = %s", "docker_host_id IS NULL"
+# What a frozen spec, an attempt and a run are made of.
+_PARTS = {
+    *("id", "template_id", "name", "override_image", "override_command", "override_environment"),
+    *("override_max_attempts", "override_retry_on", "override_start_deadline_seconds", "priority"),
+    *("created_at", "attempt_count", "infra_failure_count"),
+}
+_FIELDS = [field for field in ContainerJob._meta.concrete_fields if field.attname in _PARTS]
+_NEEDED = [field.attname for field in _FIELDS]
+
+
+def _long_ago() -> str:
+    return batches.later("%s")
+
+
+def _pick(where: str, params: list[Any], limit: int, wanted: Wanted) -> list[Taken]:
     order = "created_at, id" if wanted.oldest_first else "priority DESC, created_at, id"
-    skip = " FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    postgresql = connection.vendor == "postgresql"
     pick = (
-        f"SELECT id FROM jobs_containerjob WHERE status = '{JobStatus.PENDING}' AND hold = '' AND {where} "
+        f"SELECT id FROM jobs_containerjob WHERE {_WAITING} AND {where} "
         f"AND (not_before_at IS NULL OR not_before_at <= {batches.now()}) AND {_NOTHING_OPEN} "
-        f"ORDER BY {order} LIMIT %s{skip}"
+        f"ORDER BY {order} LIMIT %s{' FOR UPDATE SKIP LOCKED' if postgresql else ''}"
     )
     # MATERIALIZED: as a plain subquery the planner may run the LIMIT again for every row, and take too many.
-    materialized = "MATERIALIZED " if connection.vendor == "postgresql" else ""
-    sql = (
-        f"WITH pick AS {materialized}({pick}) UPDATE jobs_containerjob SET status = '{JobStatus.STARTING}', "
+    materialized = "MATERIALIZED " if postgresql else ""
+    columns = ", ".join((*_NEEDED, "secret_environment"))
+    update = (
+        f"UPDATE jobs_containerjob SET status = '{JobStatus.STARTING}', "
         f"attempt_count = {_LAST_NUMBER} + 1, started_at = NULL, not_before_at = NULL, pending_reason = '' "
-        "WHERE id IN (SELECT id FROM pick) RETURNING id"
+        f"WHERE id IN (SELECT id FROM pick) RETURNING {columns}"
     )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*params, limit])
-        return [row[0] if isinstance(row[0], UUID) else UUID(row[0]) for row in cursor.fetchall()]
+    sql = f"WITH pick AS {materialized}({pick})"
+    if postgresql:
+        sql += f", taken AS ({update}) SELECT taken.*, {recipe_version('taken.template_id')} FROM taken"
+    else:
+        sql += f" {update}, NULL"
+    rows = batches.execute(sql, [*params, limit])
+    return [_taken(row) for row in rows]
+
+
+def _taken(row: Sequence[Any]) -> Taken:
+    *values, secrets, version = row
+    read = [convert(value) for convert, value in zip(_converters(connection.vendor), values, strict=True)]
+    return Taken(ContainerJob.from_db(None, _NEEDED, read), secrets or "", version)
+
+
+@cache
+def _converters(_vendor: str) -> list[Callable[[Any], Any]]:
+    return [_converter(field) for field in _FIELDS]
+
+
+def _converter(field: Any) -> Callable[[Any], Any]:
+    """From what the database's driver reads of a column to what the model holds, as Django's own reads do."""
+    column = field.get_col(ContainerJob._meta.db_table)
+    steps = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+
+    def convert(value: Any) -> Any:
+        for step in steps:
+            value = step(value, column, connection)
+        return value
+
+    return convert
 
 
 def _key(value: UUID) -> Any:
@@ -125,13 +180,10 @@ _IDS = ("id", "template_id", "docker_host_id")
 
 
 def _open_attempts(
-    job_ids: Sequence[UUID], lease: Lease, host: DockerHost, *, installation: UUID, who: str
+    taken: Sequence[Taken], lease: Lease, host: DockerHost, *, installation: UUID, who: str
 ) -> list[Attempt]:
-    jobs = sorted(
-        ContainerJob.objects.filter(id__in=job_ids).defer("secret_environment"),
-        key=lambda job: (-job.priority, job.created_at, job.id),
-    )
-    frozen = frozen_specs(jobs)
+    frozen = frozen_specs(taken)
+    jobs = sorted((one.job for one in taken), key=lambda job: (-job.priority, job.created_at, job.id))
     attempts = [
         Attempt(
             job=job,

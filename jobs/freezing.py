@@ -1,64 +1,123 @@
-"""Reading what the specs of claimed jobs are made of, in few queries, however broken one of them may be.
+"""Reading what the specs of claimed jobs are made of, when it changed, however broken one of them may be.
 
 A secret that no key decrypts spoils its own job, which is rejected with the reason, and none beside it.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Model, QuerySet
 
 from hosts.errors import ConfigurationError
+from hosts.fields import EncryptedJSONField
 from jobs import spec
 from jobs.models import ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment
 
 Row = TypeVar("Row", bound=Model)
 
 
-def frozen_specs(jobs: Sequence[ContainerJob]) -> dict[UUID, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job taken just now; its secret variables as they are stored, and the version of its recipe."""
+
+    job: ContainerJob
+    secrets: str
+    version: str | None
+
+
+@dataclass(slots=True)
+class _Recipe:
+    """A template with all that hangs on it; `wrong` says what of it cannot be read."""
+
+    template: ContainerTemplate
+    variables: list[EnvironmentVariable] = field(default_factory=list)
+    networks: list[NetworkAssignment] = field(default_factory=list)
+    wrong: str = ""
+
+
+_MOST_KEPT = 500
+# Of this process, by template. A recipe is read after its version, so it is never older; if it is newer, the
+# next claim sees another version and reads it once more.
+_kept: dict[UUID, tuple[str, _Recipe]] = {}
+
+
+def recipe_version(template_id: str) -> str:
+    """SQL of what changes with every row that a template's specs are made of, however it is written.
+
+    PostgreSQL's own marks of a row's version: nobody has to remember to touch a time of change.
+    """
+    parts = [f"(SELECT xmin::text || ctid::text FROM jobs_containertemplate WHERE id = {template_id})"]
+    for table in ("jobs_environmentvariable", "jobs_networkassignment"):
+        parts.append(
+            f"COALESCE((SELECT string_agg(xmin::text || ctid::text, ',' ORDER BY id) FROM {table} "
+            f"WHERE template_id = {template_id}), '')"
+        )
+    return " || '/' || ".join(parts)
+
+
+def frozen_specs(jobs: Sequence[Taken]) -> dict[UUID, dict[str, Any]]:
     """The frozen spec of each job, by the job's id; one that says what is wrong where it cannot be made."""
-    templates = ContainerTemplate.objects.in_bulk({job.template_id for job in jobs})
-    variables, unread_variables = _variables(templates)
-    secrets, unread_jobs = _job_secrets(jobs)
-    networks: dict[UUID, list[NetworkAssignment]] = defaultdict(list)
-    for network in NetworkAssignment.objects.filter(template_id__in=templates):
-        networks[network.template_id].append(network)
+    recipes = _recipes({one.job.template_id: one.version for one in jobs})
     specs = {}
-    for job in jobs:
-        job.secret_environment = secrets.get(job.id, {})
-        template = templates[job.template_id]
-        frozen = spec.freeze(job, template, variables[template.id], networks[template.id])
-        if reason := unread_jobs.get(job.id) or unread_variables.get(template.id):
+    for one in jobs:
+        recipe = recipes[one.job.template_id]
+        one.job.secret_environment, reason = _job_secrets(one.secrets)
+        frozen = spec.freeze(one.job, recipe.template, recipe.variables, recipe.networks)
+        if reason := reason or recipe.wrong:
             frozen["wrong"] = reason
-        specs[job.id] = frozen
+        specs[one.job.id] = frozen
     return specs
 
 
-def _variables(
-    templates: Mapping[UUID, ContainerTemplate],
-) -> tuple[dict[UUID, list[EnvironmentVariable]], dict[UUID, str]]:
-    """The variables of each template, secret ones without their value; what is wrong, by template."""
+def _recipes(versions: Mapping[UUID, str | None]) -> dict[UUID, _Recipe]:
+    known = {}
+    for template_id, version in versions.items():
+        kept = _kept.get(template_id)
+        if kept and kept[0] == version:
+            known[template_id] = kept[1]
+    missing = [template_id for template_id in versions if template_id not in known]
+    if not missing:
+        return known
+    read = _read(missing)
+    if len(_kept) > _MOST_KEPT:
+        _kept.clear()
+    for template_id, recipe in read.items():
+        version = versions[template_id]
+        if version is not None and not recipe.wrong:
+            _kept[template_id] = version, recipe
+    return known | read
+
+
+def _read(template_ids: Sequence[UUID]) -> dict[UUID, _Recipe]:
+    templates = ContainerTemplate.objects.in_bulk(template_ids)
+    recipes = {template_id: _Recipe(template) for template_id, template in templates.items()}
     mine = EnvironmentVariable.objects.filter(template_id__in=templates)
     plain, unread = _readable(mine.filter(is_secret=False), "value")
-    variables: dict[UUID, list[EnvironmentVariable]] = defaultdict(list)
     for variable in [*mine.filter(is_secret=True).defer("value"), *plain]:
-        variables[variable.template_id].append(variable)
-    return variables, {
-        row.template_id: f"Variable {row.key} of template {templates[row.template_id]}: {why}"
-        for row, why in unread
-    }
+        recipes[variable.template_id].variables.append(variable)
+    for variable, why in unread:
+        recipe = recipes[variable.template_id]
+        recipe.wrong = f"Variable {variable.key} of template {recipe.template}: {why}"
+    for network in NetworkAssignment.objects.filter(template_id__in=templates):
+        recipes[network.template_id].networks.append(network)
+    return recipes
 
 
-def _job_secrets(jobs: Sequence[ContainerJob]) -> tuple[dict[UUID, Any], dict[UUID, str]]:
-    """The secret variables of each job; what is wrong, by job."""
-    mine = ContainerJob.objects.filter(id__in=[job.id for job in jobs]).only("secret_environment")
-    good, unread = _readable(mine, "secret_environment")
-    wrong = {row.id: f"The job's secret variables: {why}" for row, why in unread}
-    return {row.id: row.secret_environment for row in good}, wrong
+def _job_secrets(stored: str) -> tuple[dict[str, Any], str]:
+    """The secret variables of a job, and what is wrong with them."""
+    if not stored:
+        return {}, ""
+    try:
+        return _SECRETS.from_db_value(stored, None, None), ""
+    except ConfigurationError as exc:
+        return {}, f"The job's secret variables: {exc}"
+
+
+_SECRETS = EncryptedJSONField()
 
 
 def _readable(rows: QuerySet[Row], secret: str) -> tuple[list[Row], list[tuple[Row, str]]]:

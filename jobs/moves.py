@@ -11,14 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import models, transaction
-from django.db.models.functions import Now
+from django.db import connection, models, transaction
 
 from jobs import batches
 from jobs.batches import Row
 from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent, Tally
 from jobs.models.job import Hold
-from jobs.states import COMES_FROM, NOT_STARTED, OPEN_STATES, OPEN_STATUSES, AttemptState, status_while
+from jobs.states import (
+    COMES_FROM,
+    ENDED_STATUSES,
+    NOT_STARTED,
+    OPEN_STATES,
+    OPEN_STATUSES,
+    AttemptState,
+    status_while,
+)
 
 
 def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
@@ -224,11 +231,18 @@ def end(rows: Sequence[Row]) -> set[UUID]:
     )
     then = [_end_of_job(), _execution(), _tally(), event("ended")]
     columns = {**BASE_COLUMNS, **_END_COLUMNS}
-    # No savepoint: whoever puts this into a larger transaction wants all of it, or nothing.
-    with transaction.atomic(savepoint=False):
-        held = batches.guarded(columns, rows, _update(AttemptState.ENDED, sets), then)
-        release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])
-    return held
+
+    def write(guard: batches.Guard) -> set[UUID]:
+        # No savepoint: whoever puts this into a larger transaction wants all of it, or nothing.
+        with transaction.atomic(savepoint=False):
+            held = guard(columns, rows, _update(AttemptState.ENDED, sets), then)
+            release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])
+        return held
+
+    if not connection.in_atomic_block and len(rows) <= batches.MAX_ROWS:
+        with batches.unless_refused():
+            return write(batches.all_or_none)
+    return write(batches.guarded)
 
 
 def _end_of_job() -> str:
@@ -248,9 +262,22 @@ def _end_of_job() -> str:
 def release_restarts(job_ids: Iterable[UUID]) -> bool:
     """Let the jobs go that wait for one of these to end, as far as it has; whether there was one."""
     # A statement of its own, which sees a restart that committed while the end waited for its job's row.
-    ended = ContainerJob.objects.ended().filter(pk__in=list(job_ids))
-    waiting = ContainerJob.objects.filter(restarted_from__in=ended, hold=Hold.RESTART)
-    return bool(waiting.update(hold=Hold.NONE, waiting_since_at=Now()))
+    keys = [_KEY.get_db_prep_value(job_id, connection) for job_id in job_ids]
+    if not keys:
+        return False
+    ours, params = "= ANY(%s)", [keys]
+    if connection.vendor == "sqlite":
+        ours, params = f"IN ({', '.join(['%s'] * len(keys))})", keys
+    released = batches.execute(
+        f"UPDATE jobs_containerjob SET hold = '{Hold.NONE}', waiting_since_at = {batches.now()} "
+        f"WHERE hold = '{Hold.RESTART}' AND restarted_from_id IN (SELECT id FROM jobs_containerjob "
+        f"WHERE id {ours} AND status IN ({_literals(ENDED_STATUSES)})) RETURNING 1",
+        params,
+    )
+    return bool(released)
+
+
+_KEY = _field(ContainerJob, "id")
 
 
 def _execution() -> str:

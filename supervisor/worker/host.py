@@ -253,8 +253,14 @@ class HostWorker:
 
     def _claim_up_to(self, room: int, now: float) -> None:
         assert self.lease is not None
-        stand_back = routing.better_host_exists(self.host, free=self.slots - self.held_slots)
         self._claims += 1
+        stood_back = False
+
+        def stand_back() -> bool:
+            nonlocal stood_back
+            stood_back = routing.better_host_exists(self.host, free=self.slots - self.held_slots)
+            return stood_back
+
         wanted = claims.Wanted(
             room=room, stand_back=stand_back, oldest_first=self._claims % _OLDEST_FIRST_EVERY == 0
         )
@@ -266,8 +272,8 @@ class HostWorker:
             self.claimed_count += 1
             self._log.info("attempt claimed", job=str(attempt.job_id), attempt=attempt.number)
         ledger.note_start_deadlines([self.runs[attempt.id] for attempt in attempts], now)
-        self._stood_back = stand_back and claims.anything_shared()
-        if stand_back:
+        self._stood_back = stood_back and claims.anything_shared()
+        if stood_back:
             self._poll_clock = min(self._poll_clock, now + _LOOK_AGAIN_SECONDS)
 
     def _may_claim(self) -> bool:

@@ -6,6 +6,7 @@ looked up, and only a row that is not ours any more makes the worker let the run
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -256,7 +257,8 @@ def _write_ends(host_name: str, who: str, runs: Sequence[Run]) -> tuple[list[Run
 def write_last(runs: Sequence[Run], write: Callable[[], set[UUID]]) -> tuple[list[Run], list[Run]]:
     """Store the rest of the logs and `write` the ends in one transaction; who held, and who did not."""
     try:
-        with transaction.atomic():
+        # Without a rest `write` is a transaction by itself, and needs no savepoint in another one.
+        with transaction.atomic() if any(run.pieces for run in runs) else contextlib.nullcontext():
             _append_rest(runs)
             held = write()
             _check_rest(run for run in runs if run.attempt_id in held)
@@ -297,6 +299,8 @@ def _append_rest(runs: Sequence[Run]) -> None:
 
 def _check_rest(runs: Iterable[Run]) -> None:
     with_rest = {run.attempt_id: run for run in runs if run.pieces}
+    if not with_rest:
+        return
     for attempt_id, stored in Attempt.objects.filter(pk__in=with_rest).values_list("pk", "next_seq"):
         run = with_rest[attempt_id]
         if stored != run.next_seq + len(run.pieces):

@@ -54,9 +54,12 @@ def take(host: DockerHost) -> Lease:
     return lease
 
 
-def claim(lease: Lease, host: DockerHost, room: int = 10, **wanted: bool) -> list[Attempt]:
+def claim(
+    lease: Lease, host: DockerHost, room: int = 10, *, stand_back: bool = False, oldest_first: bool = False
+) -> list[Attempt]:
     """What a worker claims."""
-    return claims.claim(lease, host, claims.Wanted(room=room, **wanted), installation=INSTALLATION, who=WHO)
+    wanted = claims.Wanted(room=room, stand_back=lambda: stand_back, oldest_first=oldest_first)
+    return claims.claim(lease, host, wanted, installation=INSTALLATION, who=WHO)
 
 
 def row(attempt: Attempt, **fields: Any) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.db import connection
 
 from hosts.models import DockerHost
-from jobs import claims, reasons, routing, start_deadline
+from jobs import batches, claims, reasons, routing, start_deadline
 from jobs.models import Attempt
 from jobs.states import AttemptState
 from supervisor.worker import ledger
@@ -35,7 +36,12 @@ def statements() -> Iterator[list[Statement]]:
         seen.append((sql, params))
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(note):
+    def note_prepared(sql: str, params: Any) -> Any:
+        seen.append((sql, params))
+        return execute(sql, params)
+
+    execute = batches.execute  # past Django's cursors on PostgreSQL
+    with connection.execute_wrapper(note), patch.object(batches, "execute", note_prepared):
         yield seen
 
 
