@@ -181,7 +181,8 @@ def _unnested(columns: Columns, rows: Sequence[Row]) -> tuple[str, list[Any]]:
     for name, field in columns.items():
         plain = _PLAIN.get(field.get_internal_type())
         values = [row[name] for row in rows]
-        params.append(_array([one if type(one) is plain else _adapt(field, one) for one in values]))
+        adapted = [one if type(one) is plain else _adapt(field, one) for one in values]
+        params.append(adapted if isinstance(field, models.BinaryField) else _array(adapted))
     return _relation(tuple(columns.items())), params
 
 
@@ -203,10 +204,8 @@ def _relation(columns: tuple[tuple[str, models.Field[Any, Any]], ...]) -> str:
     return f"x({names}) AS (SELECT * FROM unnest({arrays}))"
 
 
-def _array(values: list[Any]) -> Any:
+def _array(values: list[Any]) -> str:
     """An array as PostgreSQL writes it: psycopg takes several times as long to write one."""
-    if any(isinstance(value, bytes | bytearray | memoryview) for value in values):
-        return values
     return f"{{{','.join(map(_element, values))}}}"
 
 

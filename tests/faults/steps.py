@@ -29,7 +29,7 @@ def _moved(state: str) -> str:
     return f"UPDATE jobs_attempt AS a SET state = '{state}'"
 
 
-_CLAIM = 'INSERT INTO jobs_attempt'
+_CLAIM = "INSERT INTO jobs_attempt"
 _CREATE, _START, _INSPECT = (
     "POST /containers/create",
     "POST /containers/[^/]+/start",
