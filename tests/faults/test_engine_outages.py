@@ -29,7 +29,6 @@ def becomes(host: DockerHost, state: HostState) -> None:
     wait_until(seen.exists, timeout_seconds=25, what=f"the host to be {state}")
 
 
-@pytest.mark.xfail(strict=True, reason="What an engine's restart ended is called a failure of the program")
 @pytest.mark.parametrize("away", [Engine.stop, Engine.kill], ids=["stopped", "killed"])
 def test_what_dies_with_its_engine_is_interrupted_and_fails_only_when_the_engine_is_back(
     bench: Bench, away: Callable[[Engine], None]
