@@ -1,8 +1,8 @@
 """What the readings of one attempt come to: totals, when they may be told, and which readings to keep. Pure.
 
-A figure is told only if the readings cover the run; else it is None, which every screen shows as `not
-measured`. Counters (CPU, network, block I/O) grow, so the last reading tells them, if it came late enough in
-the run; a mean and a peak of readings need readings all along.
+A figure is told only of a run of a second or more that the readings cover; else it is None, which every
+screen shows as `not measured`. Counters (CPU, network, block I/O) grow, so the last reading tells them, if it
+came late enough in the run; a mean and a peak of readings need readings all along.
 
 The peak of memory. The kernel keeps one too, which misses nothing, but counts the page cache, which a job
 fills by reading a file and which is no need of memory. It counts the engine's own steps in the container
@@ -33,6 +33,9 @@ COUNTERS = (
 )
 FIGURES = ("peak_memory_bytes", "average_memory_bytes", *COUNTERS, "peak_pids")
 
+# What the engine itself does in a container before the job's first instruction is read with it; in a shorter
+# run that would be most of the figure.
+_SHORTEST_SECONDS = 1.0
 _COVERED = 0.8  # of the run: with less, a figure would be a guess
 _LONGEST_GAP_SECONDS = 30.0  # between two readings: longer, and nobody knows what was between them
 
@@ -120,7 +123,7 @@ class UsageTotals:
         if started_at is None or finished_at is None:
             return figures
         run_seconds = (finished_at - started_at).total_seconds()
-        if not self._reaches(finished_at.timestamp(), run_seconds):
+        if run_seconds < _SHORTEST_SECONDS or not self._reaches(finished_at.timestamp(), run_seconds):
             return dict.fromkeys(FIGURES)
         head = _gap(started_at.timestamp(), self.first_at)
         if self.covered_seconds + head < _COVERED * run_seconds:

@@ -59,8 +59,12 @@ class TestWhatIsTold:
         reading = Usage(at=at(0.1), cpu_seconds=0.05, memory_bytes=1, pids=1, network_rx_bytes=0)
         assert told(run_seconds, reading) == dict.fromkeys(FIGURES)
 
+    def test_a_run_of_less_than_a_second_is_not_measured_however_often_it_was_read(self):
+        reads = [Usage(at=at(tenth / 10), cpu_seconds=0.2, memory_bytes=7, pids=2) for tenth in range(9)]
+        assert told(0.95, *reads) == dict.fromkeys(FIGURES)
+
     def test_one_reading_late_in_a_short_run_is_enough(self):
-        figures = told(0.3, Usage(at=at(0.25), cpu_seconds=0.2, memory_bytes=7, pids=2))
+        figures = told(1.2, Usage(at=at(1.0), cpu_seconds=0.2, memory_bytes=7, pids=2))
         assert (figures["cpu_seconds"], figures["peak_memory_bytes"], figures["peak_pids"]) == (0.2, 7, 2)
 
     def test_a_measure_that_no_reading_had_stays_unknown(self):
