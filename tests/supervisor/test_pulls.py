@@ -78,7 +78,7 @@ def phase_of(job: ContainerJob) -> str:
 
 
 def wait_for_phase(job: ContainerJob, words: str) -> None:
-    wait_until(lambda: words in phase_of(job), timeout_seconds=30, what=f"{words!r} in the phase of {job}")
+    wait_until(lambda: words in phase_of(job), timeout_seconds=15, what=f"{words!r} in the phase of {job}")
 
 
 def end_of(job: ContainerJob) -> tuple[str, str]:
@@ -99,7 +99,7 @@ def test_jobs_of_one_image_share_one_pull_and_stand_in_nobodys_way(
     first, second, third = (submit(registry, "held", name=name) for name in ("first", "second", "third"))
     for job in (first, second, third):
         wait_for_status(job, "starting")
-    wait_until(lambda: all(map(phase_of, (first, second, third))), timeout_seconds=30, what="all phases")
+    wait_until(lambda: all(map(phase_of, (first, second, third))), timeout_seconds=15, what="all phases")
     phases = sorted(phase_of(job).split(" ")[0] for job in (first, second, third))
     assert phases == ["Pulling", "Waiting", "Waiting"]
     others = [submit(registry, name) for name in ("stuck", "held/also")]
@@ -194,5 +194,5 @@ def test_a_login_set_for_the_host_is_used_by_the_next_pull(
     login = {"username": "user", "password": "secret"}
     host_operations.set_registry_login(host.pk, private_registry.address, **login)
     operations.retry(job.pk, who="test")
-    wait_until(lambda: end_of(job)[0] == "completed", timeout_seconds=30, what="the pull with a login")
+    wait_until(lambda: end_of(job)[0] == "completed", timeout_seconds=15, what="the pull with a login")
     assert "secret" not in worker.log

@@ -135,7 +135,7 @@ def test_after_everything_was_killed_a_new_supervisor_takes_over_at_once(
     wait_until(lambda: not engine.api.containers(), timeout_seconds=10, what="the first container to exit")
     with supervising.running("supervise", database_url=database_url):
         taken = HostLease.objects.filter(epoch=2)
-        wait_until(lambda: taken.count() == 2, timeout_seconds=15, what="both hosts to be taken over")
+        wait_until(lambda: taken.count() == 2, timeout_seconds=5, what="both hosts to be taken over")
         wait_for_all_ended()
     for job in (ended_meanwhile, goes_on):
         job.refresh_from_db()
