@@ -102,11 +102,12 @@ def _read_v1(place: Place, at: datetime) -> Usage:
     cpu = _number(_file(place.v1.get("cpuacct"), "cpuacct.usage"))
     blocks = _blocks_v1(place.v1.get("blkio"))
     hit = _number(_file(memory, "memory.failcnt"))
-    high = _number(_file(memory, "memory.max_usage_in_bytes"))
+    now = _number(_file(memory, "memory.usage_in_bytes"))
+    high = _at_least(_number(_file(memory, "memory.max_usage_in_bytes")), now)
     received, sent = _network(place)
     return Usage(
         at=at,
-        memory_bytes=_less(_number(_file(memory, "memory.usage_in_bytes")), stat.get("total_inactive_file")),
+        memory_bytes=_less(now, stat.get("total_inactive_file")),
         cache_bytes=_sum(stat.get("total_inactive_file"), stat.get("total_active_file")),
         memory_high_bytes=high if hit == 0 else None,
         cpu_seconds=None if cpu is None else cpu / _NANO,
@@ -124,11 +125,12 @@ def _read_v2(place: Place, at: datetime) -> Usage:
     cpu = _pairs(_file(folder, "cpu.stat")).get("usage_usec")
     io = _file(folder, "io.stat")
     hit = _pairs(_file(folder, "memory.events")).get("max")
-    high = _number(_file(folder, "memory.peak"))
+    now = _number(_file(folder, "memory.current"))
+    high = _at_least(_number(_file(folder, "memory.peak")), now)
     received, sent = _network(place)
     return Usage(
         at=at,
-        memory_bytes=_less(_number(_file(folder, "memory.current")), stat.get("inactive_file")),
+        memory_bytes=_less(now, stat.get("inactive_file")),
         cache_bytes=_sum(stat.get("inactive_file"), stat.get("active_file")),
         memory_high_bytes=high if hit == 0 else None,
         cpu_seconds=None if cpu is None else cpu / _MICRO,
@@ -200,3 +202,8 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 def _less(whole: int | None, part: int | None) -> int | None:
     return None if whole is None or part is None else max(0, whole - part)
+
+
+def _at_least(peak: int | None, now: int | None) -> int | None:
+    """The peak; a container that grows while its files are read may have passed what the first one said."""
+    return None if peak is None else max(peak, now or 0)

@@ -202,6 +202,21 @@ def test_a_peak_at_the_limit_is_not_told(machine: Machine, version: int) -> None
     assert usage.memory_bytes == 30000000
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_peak_is_never_below_what_is_used_when_the_container_grows_between_the_two_files(
+    machine: Machine, version: int
+) -> None:
+    if version == 1:
+        machine.v1()
+        (machine.root / f"memory/docker/{ID}/memory.usage_in_bytes").write_text("50000000\n")
+    else:
+        machine.v2()
+        (machine.root / f"system.slice/docker-{ID}.scope/memory.current").write_text("50000000\n")
+    usage = machine.read()
+    assert usage is not None
+    assert usage.memory_high_bytes == 50000000
+
+
 @pytest.mark.parametrize("path", ["/", "/docker/" + "f" * 64, f"/../docker-{ID}.scope", f"/elsewhere/{ID}"])
 def test_a_pid_that_is_not_visibly_of_this_container_is_not_read(machine: Machine, path: str) -> None:
     machine.v2()
