@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from hosts.models import Availability, DockerHost, HostLease, HostState
-from jobs import spec
-from jobs.models import Attempt, ContainerJob, held_slots
+from hosts.models import DockerHost, HostState
+from jobs import obstacles, spec
+from jobs.models import Attempt, ContainerJob
 from jobs.models.job import Hold
+from jobs.obstacles import Obstacle, obstacle
 from jobs.states import Outcome
 
 _MAX_LENGTH = ContainerJob._meta.get_field("pending_reason").max_length
@@ -40,7 +41,7 @@ def write() -> int:
     later = Q(not_before_at__gt=Now())
     changed += _write_backoffs(free.filter(later))
     due = free.exclude(later)
-    hosts = _hosts()
+    hosts = list(obstacles.hosts())
     for host in hosts:
         reason = host_reason(host)
         changed += _set_waiting(due.filter(docker_host_id=host.pk), reason and f"Host {host.name} {reason}")
@@ -48,30 +49,26 @@ def write() -> int:
 
 
 def host_reason(host: DockerHost) -> str:
-    """Why the host takes nothing now; empty if it does."""
-    if not host.is_active or host.archived_at:
-        return "is switched off"
-    if host.availability != Availability.ACTIVE:
-        return f"is {host.availability}"
-    if host.state == HostState.PARKED:
-        return f"is parked: {host.state_reason}"
-    if not host.is_held:  # type: ignore[attr-defined]  # annotated
-        return "is held by no worker; is a supervisor running for it?"
-    return _not_online(host) or _full(host)
+    """Why a host of `obstacles.hosts` takes nothing now; empty if it does."""
+    what = obstacle(host)
+    if what is None:
+        return ""
+    held: int = host.held  # type: ignore[attr-defined]  # annotated
+    return {
+        Obstacle.SWITCHED_OFF: "is switched off",
+        Obstacle.CORDONED: f"is {host.availability}",
+        Obstacle.PARKED: f"is parked: {host.state_reason}",
+        Obstacle.NO_WORKER: "is held by no worker; is a supervisor running for it?",
+        Obstacle.UNREACHABLE: _not_online(host),
+        Obstacle.FULL: f"is full ({held} of {host.max_concurrent_jobs} slots)",
+    }[what]
 
 
 def _not_online(host: DockerHost) -> str:
-    if host.state == HostState.ONLINE:
-        return ""
     if host.state == HostState.UNKNOWN:
         return "has not been seen yet"
     since = f" since {clock(host.state_since_at)}" if host.state_since_at else ""
     return f"is {host.state}{since}: {host.state_reason.removeprefix(f'{host.name}: ')}"
-
-
-def _full(host: DockerHost) -> str:
-    held, slots = host.held, host.max_concurrent_jobs  # type: ignore[attr-defined]  # annotated
-    return f"is full ({held} of {slots} slots)" if held >= slots else ""
 
 
 def shared_reason(hosts: list[DockerHost]) -> str:
@@ -89,14 +86,6 @@ def clock(moment: datetime) -> str:
     """A moment for people; the day is told unless the moment is near enough to be understood without."""
     near = abs(moment - datetime.now(moment.tzinfo)) < timedelta(hours=12)
     return moment.strftime("%H:%M:%S UTC" if near else "%Y-%m-%d %H:%M:%S UTC")
-
-
-def _hosts() -> list[DockerHost]:
-    leases = HostLease.objects.filter(
-        host=OuterRef("pk"), owner__isnull=False, released_at=None, expires_at__gt=Now()
-    )
-    hosts = DockerHost.objects.defer("secret_config").annotate(held=held_slots(), is_held=Exists(leases))
-    return list(hosts.order_by(F("weight").desc(), "name"))
 
 
 def _set_waiting(jobs: QuerySet[ContainerJob], reason: str) -> int:
