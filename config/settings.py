@@ -48,6 +48,14 @@ TALLYMAN_KEEP_LOGS_DAYS: float = env.number("TALLYMAN_KEEP_LOGS_DAYS", 0.0)
 TALLYMAN_KEEP_SAMPLES_DAYS: float = env.number("TALLYMAN_KEEP_SAMPLES_DAYS", 30.0)
 TALLYMAN_KEEP_TALLIES_DAYS: float = env.number("TALLYMAN_KEEP_TALLIES_DAYS", 400.0)
 
+# What /health/ and /metrics tell only to who sends it as `Authorization: Bearer`, or to staff.
+TALLYMAN_PROBE_TOKEN: str = env.text("TALLYMAN_PROBE_TOKEN")
+TALLYMAN_METRICS_PUBLIC: bool = env.flag("TALLYMAN_METRICS_PUBLIC", DEBUG)
+# When /health/ fails, or warns.
+TALLYMAN_HEALTH_CLAIM_LAG_SECONDS: float = env.number("TALLYMAN_HEALTH_CLAIM_LAG_SECONDS", 120.0)
+TALLYMAN_HEALTH_QUEUE_AGE_SECONDS: float = env.number("TALLYMAN_HEALTH_QUEUE_AGE_SECONDS", 900.0)
+TALLYMAN_HEALTH_DISK_FREE_PERCENT: float = env.number("TALLYMAN_HEALTH_DISK_FREE_PERCENT", 10.0)
+
 # --- Applications ---------------------------------------------------------------------------------------
 
 # Ours come first: their templates and commands replace those of the libraries.
@@ -68,6 +76,7 @@ INSTALLED_APPS: list[str] = [
 ]
 
 MIDDLEWARE: list[str] = [
+    "healthcheck.middleware.any_host_for_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -9,5 +9,5 @@ from django.views.generic import RedirectView
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
-    path("health/", include("healthcheck.urls")),
+    path("", include("healthcheck.urls")),
 ]

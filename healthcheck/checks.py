@@ -1,59 +1,113 @@
-"""What a load balancer may ask of a web process. Nothing here ever calls an engine.
+"""What is asked of the system, and never of an engine: the database knows what its workers last saw.
 
-The checks are coroutines on purpose: a synchronous one runs on an executor's thread outside of the request,
-where Django never closes its database connection.
+Each check raises ServiceUnavailable or ServiceWarning with a sentence. They run on `healthcheck.probing`'s
+thread, which owns its database connection: a check that hangs holds up no request.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError, connection
+import psutil
+from django.conf import settings
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 from health_check.base import HealthCheck
-from health_check.exceptions import ServiceUnavailable
+from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
-# Left out of the labels by repr=False: a limit is no name of a check.
-_TIMEOUT = datetime.timedelta(seconds=3)
+from healthcheck import verdicts
+from healthcheck.verdicts import Verdict
+from jobs import backlog, obstacles
+from supervisor import processes
+
+
+class DatabaseCheck(HealthCheck):
+    """A check that asks the database."""
+
+    asks_database: ClassVar[bool] = True
 
 
 @dataclasses.dataclass
-class DatabaseAnswers(HealthCheck):
+class DatabaseAnswers(DatabaseCheck):
     """The database answers a query."""
 
-    timeout: datetime.timedelta = dataclasses.field(default=_TIMEOUT, repr=False)
-
-    async def run(self) -> None:
-        await sync_to_async(self._ask)()
-
-    def _ask(self) -> None:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        except DatabaseError as exc:
-            raise ServiceUnavailable("the database does not answer") from exc
+    def run(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
 
 
 @dataclasses.dataclass
-class MigrationsApplied(HealthCheck):
+class MigrationsApplied(DatabaseCheck):
     """Every migration of this code is applied; asked until it is so, and remembered then."""
 
-    timeout: datetime.timedelta = dataclasses.field(default=_TIMEOUT, repr=False)
     _applied: ClassVar[bool] = False
 
-    async def run(self) -> None:
+    def run(self) -> None:
         if MigrationsApplied._applied:
             return
-        if await sync_to_async(self._missing)():
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             raise ServiceUnavailable("migrations are missing; run manage.py migrate")
         MigrationsApplied._applied = True
 
-    def _missing(self) -> bool:
-        try:
-            executor = MigrationExecutor(connection)
-            return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-        except DatabaseError as exc:
-            raise ServiceUnavailable("the database does not answer") from exc
+
+@dataclasses.dataclass
+class SupervisorBeats(DatabaseCheck):
+    """A supervisor, or `process_container_jobs`, has shown a sign of life within 15 seconds."""
+
+    def run(self) -> None:
+        if not processes.is_supervised():
+            raise ServiceUnavailable("no supervisor is running; start manage.py supervise")
+
+
+@dataclasses.dataclass
+class HostsWork(DatabaseCheck):
+    """Active hosts are held by a worker that renews its lease, and their engines answer it."""
+
+    def run(self) -> None:
+        active = [host for host in obstacles.hosts() if host.is_active and host.archived_at is None]
+        _raise(verdicts.of_hosts([(host.name, obstacles.obstacle(host)) for host in active]))
+
+
+@dataclasses.dataclass
+class ClaimsFlow(DatabaseCheck):
+    """No job waits for long that a host has room for."""
+
+    def run(self) -> None:
+        oldest = backlog.oldest_claimable_at(list(obstacles.hosts()))
+        limit = timedelta(seconds=settings.TALLYMAN_HEALTH_CLAIM_LAG_SECONDS)
+        _raise(verdicts.of_claims(_since(oldest), fail_after=limit))
+
+
+@dataclasses.dataclass
+class QueueMoves(DatabaseCheck):
+    """No job waits for long for a host with room. Only ever a warning: more hosts may be all it needs."""
+
+    def run(self) -> None:
+        oldest = backlog.oldest_due_at(list(obstacles.hosts()))
+        limit = timedelta(seconds=settings.TALLYMAN_HEALTH_QUEUE_AGE_SECONDS)
+        _raise(verdicts.of_queue(_since(oldest), warn_after=limit))
+
+
+@dataclasses.dataclass
+class DiskHasRoom(HealthCheck):
+    """The disk of this machine's var/ has room: SQLite and the process executor write there."""
+
+    def run(self) -> None:
+        disk = psutil.disk_usage(str(settings.VAR_DIR.parent))
+        least = settings.TALLYMAN_HEALTH_DISK_FREE_PERCENT / 100
+        _raise(verdicts.of_disk(disk.free, disk.total, warn_below=least, where="this web process"))
+
+
+def _since(moment: datetime | None) -> timedelta | None:
+    return timezone.now() - moment if moment else None
+
+
+def _raise(verdict: Verdict) -> None:
+    if verdict.failed:
+        raise ServiceUnavailable(verdict.failed)
+    if verdict.warned:
+        raise ServiceWarning(verdict.warned)

@@ -2,10 +2,23 @@ from __future__ import annotations
 
 from django.urls import path
 
-from healthcheck.checks import DatabaseAnswers, MigrationsApplied
-from healthcheck.views import ProbeView
+from healthcheck import checks
+from healthcheck.metrics import metrics
+from healthcheck.views import probe
+
+_READY = [checks.DatabaseAnswers, checks.MigrationsApplied]
+_SYSTEM = [
+    *_READY,
+    checks.SupervisorBeats,
+    checks.HostsWork,
+    checks.ClaimsFlow,
+    checks.QueueMoves,
+    checks.DiskHasRoom,
+]
 
 urlpatterns = [
-    path("live", ProbeView.as_view(checks=[]), name="health-live"),
-    path("ready", ProbeView.as_view(checks=[DatabaseAnswers, MigrationsApplied]), name="health-ready"),
+    path("health/live", probe([], is_open=True), name="health-live"),
+    path("health/ready", probe(_READY, is_open=True), name="health-ready"),
+    path("health/", probe(_SYSTEM), name="health"),
+    path("metrics", metrics, name="metrics"),
 ]

@@ -14,17 +14,22 @@ MAX_ROWS = 1000
 
 
 def drop_oldest(model: type[models.Model], moment: str, *, days: float) -> int:
-    """Delete up to MAX_ROWS rows whose `moment` is longer ago than that; how many. 0: nothing is due.
+    """Delete up to MAX_ROWS rows whose `moment` is longer ago than that; how many. 0: nothing is due."""
+    due = oldest(model, moment, days=days)
+    if due:
+        model._default_manager.filter(pk__in=due).delete()
+    return len(due)
+
+
+def oldest(model: type[models.Model], moment: str, *, days: float) -> list[Any]:
+    """The keys of up to MAX_ROWS rows whose `moment` is longer ago than that.
 
     Keys grow with time, so the oldest rows come first by primary key, and no index on the moment is needed.
     """
     rows: Any = model._default_manager.order_by("pk").annotate(
         is_old=models.Q((f"{moment}__lt", Now() - timedelta(days=days)))
     )
-    due = [key for key, is_old in rows.values_list("pk", "is_old")[:MAX_ROWS] if is_old]
-    if due:
-        model._default_manager.filter(pk__in=due).delete()
-    return len(due)
+    return [key for key, is_old in rows.values_list("pk", "is_old")[:MAX_ROWS] if is_old]
 
 
 def drop_samples(days: float) -> int:

@@ -24,7 +24,8 @@ from django.db.models.functions import Concat, Left, Now, Trim
 from hosts import retention
 from hosts.leases import Lease
 from hosts.models import HostLease
-from jobs.models import Attempt, ContainerExecution, ContainerJob, LogChunk, Tally, UsageSample
+from jobs import totals
+from jobs.models import Attempt, ContainerExecution, ContainerJob, LogChunk, UsageSample
 from jobs.models.job import Hold
 
 MAX_JOBS = 100
@@ -91,7 +92,7 @@ class Sweep:
             yield lambda: self._count("readings", retention.drop_samples(policy.samples_days))
             yield lambda: self._count("requests", retention.drop_requests(policy.samples_days))
         if policy.tallies_days:
-            yield lambda: self._count("tallies", _drop_tallies(policy.tallies_days))
+            yield lambda: self._count("tallies", totals.fold_oldest(policy.tallies_days))
 
     def _count(self, kind: str, count: int) -> bool:
         if count:
@@ -203,10 +204,6 @@ def _has_much(attempts: QuerySet[Attempt]) -> bool:
 
 def _drop_readings(days: float) -> int:
     return retention.drop_oldest(UsageSample, "at", days=days)
-
-
-def _drop_tallies(days: float) -> int:
-    return retention.drop_oldest(Tally, "minute", days=days)
 
 
 def _drop_usage(attempts: QuerySet[Attempt]) -> None:

@@ -1,6 +1,6 @@
 from jobs.models.attempt import Attempt, held_slots
 from jobs.models.execution import ContainerExecution, UsageSample
-from jobs.models.history import JobEvent, Tally
+from jobs.models.history import JobEvent, Tally, TallySum
 from jobs.models.job import ContainerJob
 from jobs.models.log import LogChunk
 from jobs.models.template import ContainerTemplate, EnvironmentVariable, NetworkAssignment
@@ -15,6 +15,7 @@ __all__ = [
     "LogChunk",
     "NetworkAssignment",
     "Tally",
+    "TallySum",
     "UsageSample",
     "held_slots",
 ]

@@ -1,4 +1,4 @@
-"""JobEvent: a job's timeline. Tally: ended attempts, counted as they end."""
+"""JobEvent: a job's timeline. Tally, TallySum: ended attempts, counted as they end."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ class JobEvent(models.Model):
         return f"{self.kind} {self.job_id}"
 
 
-class Tally(models.Model):
-    """Attempts that ended in one minute, per host, template and outcome; written with each end.
+class Counts(models.Model):
+    """Ended attempts of a host, template and outcome, counted.
 
     `seconds` is run time in all; the `within_` columns count attempts by run time, each apart.
     """
 
-    minute = models.DateTimeField()
     host_name = models.CharField(max_length=100)
     template_name = models.CharField(max_length=100)
     outcome = models.CharField(max_length=12, choices=Outcome)
@@ -48,6 +47,15 @@ class Tally(models.Model):
     beyond_1h = models.PositiveIntegerField()
 
     class Meta:
+        abstract = True
+
+
+class Tally(Counts):
+    """Attempts that ended in one minute; written with each end."""
+
+    minute = models.DateTimeField()
+
+    class Meta:
         ordering = ("-minute",)
         verbose_name_plural = "tallies"
         constraints = [
@@ -58,3 +66,15 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.minute} {self.outcome}"
+
+
+class TallySum(Counts):
+    """What the tallies came to that retention has deleted: totals never fall."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["host_name", "template_name", "outcome"], name="tallysum_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host_name} {self.template_name} {self.outcome}"

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+from django.test import Client
+from prometheus_client import openmetrics, parser
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from healthcheck import metrics
+from hosts import identity
+from hosts.models import DockerHost, HostState
+from jobs import totals
+from jobs.models import ContainerJob, Tally
+from jobs.models.job import Hold
+from jobs.states import AttemptState
+from supervisor import processes
+from supervisor.models import Role
+from supervisor.processes import Known
+from tests.jobs.attempts import make_attempt, take
+from tests.support.factories import make_host, make_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def fresh_totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has not scraped yet: tests have a database of their own each."""
+    monkeypatch.setattr(metrics._COLLECTOR, "_totals", totals.Counter())
+
+
+def scrape(client: Client) -> dict[tuple[str, ...], float]:
+    """All samples by name and label values, in the order of the labels' names."""
+    text = client.get("/metrics").content.decode()
+    return {
+        (sample.name, *dict(sorted(sample.labels.items())).values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def tally(outcome: str = "succeeded", host: str = "a", **counts: Any) -> None:
+    within = {f"within_{span}": 0 for span in ("1s", "10s", "1m", "10m", "1h")}
+    Tally.objects.create(
+        **{
+            "minute": Now(),
+            "host_name": host,
+            "template_name": "t",
+            "outcome": outcome,
+            "log_bytes": 0,
+            "beyond_1h": 0,
+            **within,
+            **counts,
+        }
+    )
+
+
+def test_it_is_openmetrics_unless_only_the_older_text_is_accepted(client: Client) -> None:
+    assert client.get("/metrics")["Content-Type"].startswith("application/openmetrics-text")
+    assert client.get("/metrics").content.endswith(b"# EOF\n")
+    older = client.get("/metrics", headers={"Accept": "text/plain;version=0.0.4"})
+    assert older["Content-Type"].startswith("text/plain")
+    assert list(parser.text_string_to_metric_families(older.content.decode()))
+    assert openmetrics.exposition.CONTENT_TYPE_LATEST
+
+
+def test_pending_jobs_are_told_by_what_they_wait_for(client: Client) -> None:
+    ready = make_host("ready")
+    take(ready)
+    DockerHost.objects.update(state=HostState.ONLINE)
+    cordoned = make_host("cordoned", availability="cordoned")
+    for host in (None, ready, cordoned, cordoned):
+        make_job(host=host)
+    make_job(hold=Hold.STOPPED)
+    ContainerJob.objects.filter(pk=make_job().pk).update(not_before_at="2999-01-01T00:00:00Z")
+    retried = make_job()
+    ContainerJob.objects.filter(pk=retried.pk).update(not_before_at="2999-01-01T00:00:00Z", attempt_count=1)
+    found = scrape(client)
+    depths = {key[1]: value for key, value in found.items() if key[0] == "tallyman_queue_depth"}
+    assert depths == {"ready": 2, "host_cordoned": 2, "held": 1, "scheduled": 1, "backoff": 1}
+    assert found["tallyman_jobs", "", "pending"] == 7
+    assert 0 < found["tallyman_claim_lag_seconds",] < 60
+
+
+def test_without_a_host_that_is_what_jobs_wait_for(client: Client) -> None:
+    make_job()
+    assert scrape(client)["tallyman_queue_depth", "no_host"] == 1
+
+
+def test_hosts_tell_their_slots_and_whether_they_work(client: Client) -> None:
+    host = make_host("a", max_concurrent_jobs=7)
+    make_attempt(AttemptState.RUNNING, host=host)
+    found = scrape(client)
+    assert found["tallyman_host_up", "a"] == 0
+    assert (found["tallyman_host_slots", "a"], found["tallyman_host_slots_held", "a"]) == (7, 1)
+    assert found["tallyman_jobs", "a", "running"] == 1
+    take(host)
+    DockerHost.objects.update(state=HostState.ONLINE)
+    found = scrape(client)
+    assert found["tallyman_host_up", "a"] == 1
+    assert 0 <= found["tallyman_host_lease_age_seconds", "a"] < 30
+
+
+def test_processes_tell_their_heartbeat_and_restarts(client: Client) -> None:
+    host, me = make_host("a"), identity.current()
+    known = Known(role=Role.WORKER, pid=me.pid, start_ticks=me.start_ticks, host_id=host.pk, restarts=3)
+    processes.beat(take(host).owner, [known])
+    found = scrape(client)
+    assert found["tallyman_worker_restarts_total", "a", me.machine] == 3
+    assert 0 <= found["tallyman_process_heartbeat_age_seconds", "a", me.machine, str(me.pid), "worker"] < 15
+    assert found["tallyman_process_resident_memory_bytes", "a", me.machine, str(me.pid), "worker"] > 1000
+
+
+class TestEndedAttempts:
+    def test_are_counters_and_a_histogram(self, client: Client) -> None:
+        tally(count=6, seconds=3700.5, log_bytes=99, within_1s=3, within_1m=2, beyond_1h=1)
+        tally("user", count=1, seconds=2, within_10s=1)
+        found = scrape(client)
+        assert found["tallyman_attempts_total", "a", "succeeded", "t"] == 6
+        assert found["tallyman_log_bytes_total", "a"] == 99
+        limits = ("1.0", "10.0", "60.0", "600.0", "3600.0", "+Inf")
+        name = "tallyman_attempt_duration_seconds_bucket"
+        assert [found[name, limit, "succeeded", "t"] for limit in limits] == [3, 3, 5, 5, 5, 6]
+        assert found["tallyman_attempt_duration_seconds_sum", "succeeded", "t"] == 3700.5
+        assert found["tallyman_attempt_duration_seconds_count", "user", "t"] == 1
+
+    def test_never_count_down_when_retention_deletes_their_tallies(self, client: Client) -> None:
+        tally(count=1, seconds=1, within_1s=1)
+        for _ in range(2):
+            Tally.objects.update(minute="2020-01-01T00:00:00Z")
+            assert totals.fold_oldest(days=30) == 1
+            tally(count=1, seconds=1, within_1s=1)
+        assert totals.fold_oldest(days=30) == 0
+        assert Tally.objects.count() == 1
+        assert scrape(client)["tallyman_attempts_total", "a", "succeeded", "t"] == 3
+
+    def test_are_read_once_and_then_only_what_came_since(self, client: Client) -> None:
+        counter = totals.Counter()
+        tally(count=5, seconds=1, within_1s=5)
+        Tally.objects.update(minute="2020-01-01T00:00:00Z")
+        assert counter.read()["a", "t", "succeeded"].count == 5
+        Tally.objects.update(count=500)
+        tally(count=1, seconds=1, within_1s=1)
+        assert counter.read()["a", "t", "succeeded"].count == 6
