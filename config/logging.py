@@ -31,6 +31,9 @@ ASSIGNMENT = re.compile(
 )
 
 
+PROBES = ("/health/", "/metrics")
+
+
 class CurrentStream(logging.StreamHandler[TextIO]):
     """Writes to what `sys.stdout` (or stderr) is at that moment, so redirected output holds the logs too."""
 
@@ -52,7 +55,15 @@ class LeaveOutGoodProbes(logging.Filter):
         if not isinstance(atoms, Mapping):
             return True
         path, status = str(atoms.get("U", "")), str(atoms.get("s", ""))
-        return not (path.startswith("/health/") and status < "400")
+        return not (path.startswith(PROBES) and status < "400")
+
+
+class LeaveOutAnsweredProbes(logging.Filter):
+    """Drops Django's ERROR for each probe that answers 503: that is an answer, and has its access line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        path = getattr(getattr(record, "request", None), "path", "")
+        return not (path.startswith(PROBES) and getattr(record, "status_code", None) == 503)  # noqa: PLR2004
 
 
 def mask(value: Any) -> Any:
@@ -100,13 +111,17 @@ def build(*, level: str, form: str, stream: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": "config.logging.line_formatter", "form": form}},
-        "filters": {"good_probes": {"()": "config.logging.LeaveOutGoodProbes"}},
+        "filters": {
+            "good_probes": {"()": "config.logging.LeaveOutGoodProbes"},
+            "answered_probes": {"()": "config.logging.LeaveOutAnsweredProbes"},
+        },
         "handlers": {
             "console": {"()": "config.logging.CurrentStream", "name": stream, "formatter": "line"},
         },
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             "django": through_root,
+            "django.request": {**through_root, "filters": ["answered_probes"]},
             "django.server": through_root,
             "gunicorn.error": through_root,
             "gunicorn.access": {**through_root, "filters": ["good_probes"]},

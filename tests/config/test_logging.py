@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 import structlog
+from django.test import RequestFactory
 
-from config.logging import MASK, CurrentStream, LeaveOutGoodProbes, build, line_formatter, mask
+from config.logging import (
+    MASK,
+    CurrentStream,
+    LeaveOutAnsweredProbes,
+    LeaveOutGoodProbes,
+    build,
+    line_formatter,
+    mask,
+)
 
 
 @pytest.fixture
@@ -92,6 +101,17 @@ def test_only_good_probes_are_left_out():
     assert not access("/health/ready", "200")
     assert access("/health/ready", "503")
     assert access("/admin/", "200")
+
+
+def test_a_probe_that_answers_503_is_no_error():
+    def error(path: str, status: int) -> bool:
+        request = RequestFactory().get(path)
+        record = logging.makeLogRecord({"request": request, "status_code": status})
+        return LeaveOutAnsweredProbes().filter(record)
+
+    assert not error("/health/", 503)
+    assert error("/health/", 500)
+    assert error("/admin/", 503)
 
 
 def test_logs_go_where_stdout_is_at_that_moment(capsys):
