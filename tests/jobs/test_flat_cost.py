@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from hosts.models import DockerHost
-from jobs import batches, claims, reasons, routing, start_deadline
+from jobs import backlog, batches, claims, obstacles, reasons, routing, start_deadline
 from jobs.models import Attempt
 from jobs.states import AttemptState
 from supervisor.worker import ledger
@@ -93,6 +93,14 @@ QUESTIONS: dict[str, Callable[[DockerHost], object]] = {
     ),
     "hosts with open attempts": lambda _host: list(Attempt.objects.open().values("host_id")),
     "saying why jobs wait": lambda _host: reasons.write(),
+    "how long jobs wait": lambda _host: (
+        backlog.oldest_due_at(list(obstacles.hosts())),
+        backlog.oldest_claimable_at(list(obstacles.hosts())),
+    ),
+    "how many jobs wait for what": lambda _host: (
+        backlog.depths(list(obstacles.hosts())),
+        backlog.open_jobs(),
+    ),
     "ending what waited too long": lambda _host: start_deadline.expire(),
 }
 
