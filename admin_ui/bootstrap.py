@@ -12,9 +12,9 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from admin_ui.cli.hosts import check
 from hosts import installation
 from hosts.errors import ConfigurationError, EngineError
+from hosts.executors.registry import check_engine
 from hosts.models import DockerHost
 from jobs import operations
 from jobs.models import Attempt, ContainerTemplate
@@ -64,7 +64,7 @@ def _host() -> Iterator[str]:
     docker = _docker_host()
     try:
         docker.clean()
-        facts = check(docker.view(installation.current().id), _ANSWER_WITHIN_SECONDS)
+        facts = check_engine(docker.view(installation.current().id), _ANSWER_WITHIN_SECONDS)
     except ValidationError as exc:
         yield from _process_host(docker.base_url, " ".join(exc.messages))
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -16,8 +14,7 @@ from admin_ui.cli.output import Output
 from admin_ui.load import with_running_count
 from hosts import installation, operations, registries, wakeups
 from hosts.errors import EngineError
-from hosts.executors.contract import EngineFacts, HostView
-from hosts.executors.registry import executor_class, executor_for
+from hosts.executors.registry import check_engine, executor_class
 from hosts.models import DockerHost
 from jobs import host_removal, log_cap
 from jobs.declare_lost import declare_lost as declare_host_lost
@@ -125,7 +122,7 @@ def test(options: Options, out: Output) -> Exit:
     """Ask the engine itself, from here."""
     host = lookup.host(options.name)
     try:
-        facts = check(host.view(installation.current().id), _TEST_TIMEOUT_SECONDS)
+        facts = check_engine(host.view(installation.current().id), _TEST_TIMEOUT_SECONDS)
     except EngineError as exc:
         reason = str(exc).removeprefix(f"{host.name}: ")
         raise failure(f"{host.name} does not answer: {reason}") from exc
@@ -145,13 +142,6 @@ def test(options: Options, out: Output) -> Exit:
 def _warn_of_log_limit(host: DockerHost, out: Output) -> None:
     if warning := log_cap.warning_for(host):
         out.remark(warning)
-
-
-def check(view: HostView, timeout_seconds: float) -> EngineFacts:
-    """What the engine says of itself; raises as an executor's `check` does. The host's own timeout wins."""
-    view = dataclasses.replace(view, config={"timeout": timeout_seconds, **view.config})
-    with contextlib.closing(executor_for(view)) as executor:
-        return executor.check()
 
 
 def wish(operation: Callable[[UUID], None], result: str) -> Callable[[Options, Output], Exit]:

@@ -105,7 +105,10 @@ def labels_for(host: HostView, job: JobView) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFacts:
-    """What the engine says of itself."""
+    """What the engine says of itself, and what can be seen of its machine; None where it cannot be told.
+
+    `clock_at` is what the engine's clock showed. The last four are known of engines on this machine only.
+    """
 
     engine_id: str
     version: str
@@ -114,6 +117,11 @@ class EngineFacts:
     memory_bytes: int | None = None
     containers_running: int | None = None
     operating_system: str = ""
+    clock_at: datetime | None = None
+    cpu_percent: float | None = None
+    memory_used_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    disk_total_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,13 @@ needs costs nothing (and breaks nothing) where that kind is not used."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+
 from django.utils.module_loading import import_string
 
 from hosts.errors import ConfigurationError
-from hosts.executors.contract import ContainerExecutor, HostView
+from hosts.executors.contract import ContainerExecutor, EngineFacts, HostView
 
 EXECUTORS = {
     "docker": "hosts.executors.docker.DockerExecutor",
@@ -30,3 +33,10 @@ def executor_class(kind: str) -> type[ContainerExecutor]:
 def executor_for(host: HostView) -> ContainerExecutor:
     """A new executor for the host; no engine is called yet."""
     return executor_class(host.executor_type)(host)
+
+
+def check_engine(view: HostView, timeout_seconds: float) -> EngineFacts:
+    """What the engine says of itself; raises as an executor's `check` does. The host's own timeout wins."""
+    view = dataclasses.replace(view, config={"timeout": timeout_seconds, **view.config})
+    with contextlib.closing(executor_for(view)) as executor:
+        return executor.check()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from hosts.executors import machine
 from hosts.executors.contract import ContainerState, EngineFacts, Observation, Usage
 from hosts.executors.docker.client import one_line
 from hosts.executors.docker.spec import size_in_bytes
@@ -83,7 +85,20 @@ def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineF
         memory_bytes=info.get("MemTotal"),
         containers_running=info.get("ContainersRunning"),
         operating_system=str(info.get("OperatingSystem") or ""),
+        clock_at=_clock(info.get("SystemTime")),
+        **_machine_of(info),
     )
+
+
+def _clock(told: Any) -> datetime | None:
+    with contextlib.suppress(ValueError):
+        return moment(told) if isinstance(told, str) else None
+    return None
+
+
+def _machine_of(info: Mapping[str, Any]) -> dict[str, Any]:
+    is_here = machine.is_here(str(info.get("Name") or ""))
+    return machine.readings(str(info.get("DockerRootDir") or "/")) if is_here else {}
 
 
 def has_own_network(inspected: Mapping[str, Any]) -> bool:

@@ -14,12 +14,14 @@ import platform
 import signal
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import psutil
 from django.conf import settings
 
 from hosts.errors import ConfigurationError, ContainerBusy, ContainerExecutionError, DockerConnectionError
+from hosts.executors import machine
 from hosts.executors.contract import (
     ContainerExecutor,
     EngineFacts,
@@ -72,6 +74,8 @@ class ProcessExecutor(ContainerExecutor):
                 memory_bytes=psutil.virtual_memory().total,
                 containers_running=sum(folder.phase() is Phase.RUNNING for folder in self._root.folders()),
                 operating_system=f"{platform.system()} {platform.release()}",
+                clock_at=datetime.now(UTC),
+                **machine.readings(str(self._root.path)),
             )
 
     def create(self, job: JobView) -> Observation:
