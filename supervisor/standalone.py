@@ -94,7 +94,7 @@ class Standalone:
     def _successor(self, worker: HostWorker) -> HostWorker | None:
         """Who goes on with a host whose settings changed, or that was taken from us and may come back."""
         self._claimed_before += worker.claimed_count
-        host = DockerHost.objects.active().filter(pk=worker.host.pk).first()
+        host = DockerHost.objects.active().defer("secret_config").filter(pk=worker.host.pk).first()
         if host is None or worker.is_parked or self._options.once:
             return None
         return self._worker(host)

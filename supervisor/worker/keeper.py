@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from hosts import fitting
-from hosts.errors import EngineError, LeaseLost
+from hosts.errors import ConfigurationError, EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
 from hosts.leases import Lease
 from hosts.models import Availability, DockerHost, HostLease, HostRequest, HostSample, HostState
@@ -125,6 +125,8 @@ class HostKeeper:
             row = DockerHost.objects.get(pk=self._host.pk)
         except DockerHost.DoesNotExist:
             return "the host was deleted"
+        except ConfigurationError as exc:  # a secret of it that no key of ours decrypts: it is new
+            return str(exc)
         if _fingerprint(row) != self._settings_seen:
             return "the host's settings changed"
         for name in ("name", "weight", "max_concurrent_jobs", "is_active", "availability", "engine_id"):
