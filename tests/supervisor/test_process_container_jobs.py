@@ -197,6 +197,18 @@ def test_cleanup_leaves_what_ended_a_shorter_while_ago_than_asked_for(
 
 
 @pytest.mark.sqlite_only
+def test_cleanup_leaves_what_a_host_that_was_declared_lost_brings_back_with_its_log(
+    engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    shell(template, "true")
+    assert work("--once", database_url=database_url, **STAY)[0] == 0
+    Attempt.objects.update(outcome="lost", failure_class="declared_lost", logs_complete=False)
+    code, log = work("--cleanup", "--cleanup-hours", "0", database_url=database_url)
+    assert (code, "0 containers removed, 1 left" in log) == (0, True)
+    assert Attempt.objects.get().container_name in names(engine)
+
+
+@pytest.mark.sqlite_only
 def test_cleanup_names_the_hosts_it_cannot_reach_and_cleans_the_others(
     host: DockerHost, database_url: str, tmp_path: Path
 ) -> None:
