@@ -139,6 +139,7 @@ def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
 
 
 def _cancel_pending(job_id: UUID, *, who: str) -> bool:
+    has_run = Attempt.objects.filter(job_id=job_id, started_at__isnull=False).exists()
     cancelled = (
         ContainerJob.objects.pending()
         .filter(pk=job_id)
@@ -148,7 +149,8 @@ def _cancel_pending(job_id: UUID, *, who: str) -> bool:
             cancel_requested_at=Now(),
             cancelled_by=who,
             failure_class="cancelled",
-            failure_message="It was cancelled before it started.",
+            failure_message=f"It was cancelled before it {'ran again' if has_run else 'started'}.",
+            failure_hint="",
             pending_reason="",
         )
     )
