@@ -63,15 +63,19 @@ def submit(  # noqa: PLR0913 (a job's fields)
         override_start_deadline_seconds=start_deadline_seconds,
         created_by=user,  # type: ignore[misc]
     )
-    job.full_clean()
-    validators.validate_environment(job.secret_environment)
-    if gone := _gone(job):
-        raise ValidationError(gone)
+    _validate(job)
     with transaction.atomic():
         job.save(force_insert=True)
         _note(job, "submitted", who=who)
         wakeups.notify(job.docker_host_id)
     return job
+
+
+def _validate(job: ContainerJob) -> None:
+    job.full_clean()
+    validators.validate_environment(job.secret_environment)
+    if gone := _gone(job):
+        raise ValidationError(gone)
 
 
 def _gone(job: ContainerJob) -> dict[str, str]:
