@@ -20,7 +20,7 @@ from hosts import wakeups
 from hosts.errors import TallymanError
 from hosts.models import DockerHost
 from jobs import moves, validators
-from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent
+from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent, LeftContainer
 from jobs.models.job import Hold
 from jobs.states import ENDED_STATUSES, JobStatus
 
@@ -237,11 +237,14 @@ def retry(job_id: UUID, *, who: str) -> None:
 
 
 def delete(job_id: UUID) -> None:
-    """Delete an ended job with its logs and history."""
+    """Delete an ended job with its logs and history; a container of it that is kept is removed soon."""
     with transaction.atomic():
         # Locked, so that nobody can retry it meanwhile.
         if not ContainerJob.objects.select_for_update().ended().filter(pk=job_id).exists():
             raise _refusal(job_id, "delete", "Only an ended job can be deleted; cancel it first.")
+        kept = Attempt.objects.filter(job_id=job_id, container_gone_at=None, host__archived_at=None)
+        hosts = set(kept.values_list("host_id", flat=True))
+        LeftContainer.objects.bulk_create(LeftContainer(host_id=host, job_id=job_id) for host in hosts)
         ContainerJob.objects.filter(pk=job_id).delete()
 
 

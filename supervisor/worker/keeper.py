@@ -17,7 +17,7 @@ from hosts.models import Availability, DockerHost, HostLease, HostRequest, HostS
 from jobs import reconcile, retention
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
-from supervisor.worker import archive, steps
+from supervisor.worker import archive, deleted_jobs, steps
 from supervisor.worker.engine import Engine
 from supervisor.worker.orphans import Orphans
 from supervisor.worker.run import Run
@@ -252,7 +252,11 @@ class HostKeeper:
         for seen in plan.remove:
             self._log.info("removing what an ended attempt left", container=seen.name)
             self._engine.step(self._host.id, "CLEAN", steps.clear, seen.container_id)
-        self._look_at_orphans(plan.orphans, now)
+        deleted = deleted_jobs.left_by(self._host.id, plan.orphans)
+        for seen in deleted:
+            self._log.info("removing what a deleted job left", container=seen.name)
+            self._engine.step(self._host.id, "CLEAN", steps.reap, seen, "remove")
+        self._look_at_orphans(tuple(seen for seen in plan.orphans if seen not in deleted), now)
         retention.note_gone(self._host.id, {job for job, _ in keys}, lease=self._lease)
 
     def _look_at_orphans(self, present: tuple[Observation, ...], now: float) -> None:
