@@ -68,7 +68,7 @@ def _go_on(run: Run, now: float) -> None:
 def begin(run: Run, now: float) -> None:
     """Ask for the first signal: the job's stop signal, or KILL where there is no grace."""
     grace = 0 if run.cancel_force else run.spec["stop_grace_seconds"]
-    run.signal = short_signal(run.spec["stop_signal"]) if grace else "KILL"
+    run.signal = (short_signal(run.spec["stop_signal"]) or "TERM") if grace else "KILL"
     run.kill_clock = now + (grace or _KILL_AGAIN_SECONDS)
     run.need = Need.SIGNAL
 
