@@ -18,6 +18,7 @@ from jobs import reconcile, retention
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
 from supervisor.worker import archive, deleted_jobs, steps
+from supervisor.worker.cleaning import Cleaner
 from supervisor.worker.engine import Engine
 from supervisor.worker.orphans import Orphans
 from supervisor.worker.run import Run
@@ -51,6 +52,7 @@ class HostKeeper:
         self._waiting: list[UUID] = []
         self._settings_seen = _fingerprint(host)
         self._orphans = Orphans(host.orphans, settings.reap)
+        self._cleaner = Cleaner(host.pk, engine, log)
         self._runs: dict[UUID, Run] = {}
 
     @property
@@ -89,6 +91,10 @@ class HostKeeper:
         self._answers.append(done)
         self._probing = False
         self._check_clock = now + self._wait_after(done)
+
+    def cleaned(self) -> None:
+        """A container that nobody needed is removed, or could not be: the next one may go."""
+        self._cleaner.done()
 
     def doubt(self) -> None:
         """A step got no answer: ask the engine now whether it is there."""
@@ -249,13 +255,12 @@ class HostKeeper:
         known |= dict.fromkeys(ended.filter(ended_at__lte=over).values_list("job_id", "number"), True)
         in_hand = {run.job_id for run in runs.values()}
         plan = reconcile.plan(present, in_hand=in_hand, known=known, host_id=self._host.id)
+        self._cleaner.forget()
         for seen in plan.remove:
-            self._log.info("removing what an ended attempt left", container=seen.name)
-            self._engine.step(self._host.id, "CLEAN", steps.clear, seen.container_id)
+            self._cleaner.add("removing what an ended attempt left", seen, steps.clear, seen.container_id)
         deleted = deleted_jobs.left_by(self._host.id, plan.orphans)
         for seen in deleted:
-            self._log.info("removing what a deleted job left", container=seen.name)
-            self._engine.step(self._host.id, "CLEAN", steps.reap, seen, "remove")
+            self._cleaner.add("removing what a deleted job left", seen, steps.reap, seen, "remove")
         self._look_at_orphans(tuple(seen for seen in plan.orphans if seen not in deleted), now)
         retention.note_gone(self._host.id, {job for job, _ in keys}, lease=self._lease)
 
@@ -274,7 +279,7 @@ class HostKeeper:
             seen = removal.seen
             words = {"container": seen.name, "id": seen.container_id, "who": self._settings.who}
             self._log.warning("reaping a container without a row", how=removal.how, **words)
-            self._engine.step(self._host.id, "CLEAN", steps.reap, seen, removal.how)
+            self._engine.step(self._host.id, "REAP", steps.reap, seen, removal.how)
         if grace := self._orphans.look_again_seconds():
             self._list_clock = min(self._list_clock, now + grace)
             self._check_clock = min(self._check_clock, now + grace)
