@@ -20,7 +20,7 @@ from hosts import wakeups
 from hosts.errors import TallymanError
 from hosts.models import DockerHost
 from jobs import moves, validators
-from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent
+from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent, LeftContainer
 from jobs.models.job import Hold
 from jobs.states import ENDED_STATUSES, JobStatus
 
@@ -63,15 +63,19 @@ def submit(  # noqa: PLR0913 (a job's fields)
         override_start_deadline_seconds=start_deadline_seconds,
         created_by=user,  # type: ignore[misc]
     )
-    job.full_clean()
-    validators.validate_environment(job.secret_environment)
-    if gone := _gone(job):
-        raise ValidationError(gone)
+    _validate(job)
     with transaction.atomic():
         job.save(force_insert=True)
         _note(job, "submitted", who=who)
         wakeups.notify(job.docker_host_id)
     return job
+
+
+def _validate(job: ContainerJob) -> None:
+    job.full_clean()
+    validators.validate_environment(job.secret_environment)
+    if gone := _gone(job):
+        raise ValidationError(gone)
 
 
 def _gone(job: ContainerJob) -> dict[str, str]:
@@ -139,6 +143,7 @@ def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
 
 
 def _cancel_pending(job_id: UUID, *, who: str) -> bool:
+    has_run = Attempt.objects.filter(job_id=job_id, started_at__isnull=False).exists()
     cancelled = (
         ContainerJob.objects.pending()
         .filter(pk=job_id)
@@ -148,7 +153,8 @@ def _cancel_pending(job_id: UUID, *, who: str) -> bool:
             cancel_requested_at=Now(),
             cancelled_by=who,
             failure_class="cancelled",
-            failure_message="It was cancelled before it started.",
+            failure_message=f"It was cancelled before it {'ran again' if has_run else 'started'}.",
+            failure_hint="",
             pending_reason="",
         )
     )
@@ -231,11 +237,14 @@ def retry(job_id: UUID, *, who: str) -> None:
 
 
 def delete(job_id: UUID) -> None:
-    """Delete an ended job with its logs and history."""
+    """Delete an ended job with its logs and history; a container of it that is kept is removed soon."""
     with transaction.atomic():
         # Locked, so that nobody can retry it meanwhile.
         if not ContainerJob.objects.select_for_update().ended().filter(pk=job_id).exists():
             raise _refusal(job_id, "delete", "Only an ended job can be deleted; cancel it first.")
+        kept = Attempt.objects.filter(job_id=job_id, container_gone_at=None, host__archived_at=None)
+        hosts = set(kept.values_list("host_id", flat=True))
+        LeftContainer.objects.bulk_create(LeftContainer(host_id=host, job_id=job_id) for host in hosts)
         ContainerJob.objects.filter(pk=job_id).delete()
 
 

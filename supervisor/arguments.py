@@ -66,7 +66,7 @@ def reap_of(options: Mapping[str, Any]) -> Reap:
 def host_named(name: str) -> DockerHost:
     """The host; CommandError (exit code 4) names those that there are."""
     try:
-        return DockerHost.objects.get(name=name, archived_at=None)
+        return DockerHost.objects.defer("secret_config").get(name=name, archived_at=None)
     except DockerHost.DoesNotExist:
         names = list(DockerHost.objects.filter(archived_at=None).values_list("name", flat=True)[:100])
         near = difflib.get_close_matches(name, names, n=5, cutoff=0.0)

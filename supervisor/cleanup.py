@@ -14,17 +14,20 @@ from hosts.models import DockerHost
 from jobs import reconcile
 from jobs.models import Attempt
 from jobs.retention import Policy, Sweep, note_gone
-from jobs.states import AttemptState
+from jobs.states import DECLARED_LOST, AttemptState
 
 
 def remove_old_containers(host: DockerHost, *, hours: float) -> Iterator[str]:
     """Remove containers whose attempt ended `hours` ago or earlier; yields a line about each, and a sum.
 
-    Safe beside running workers: an attempt that has ended is nobody's business any more.
+    Safe beside running workers: an attempt that has ended is nobody's business any more, but for one that
+    was declared lost: its log is still to be read by whoever holds the host, who removes it then.
     """
     executor = executor_for(host.view(installation.current().id))
     present = executor.list_containers()
-    ended = Attempt.objects.filter(state=AttemptState.ENDED, ended_at__lte=Now() - timedelta(hours=hours))
+    long_ago = Now() - timedelta(hours=hours)
+    ended = Attempt.objects.filter(state=AttemptState.ENDED, ended_at__lte=long_ago)
+    ended = ended.exclude(failure_class=DECLARED_LOST)
     known = set(
         ended.filter(job_id__in={job for job, _ in reconcile.keys(present)}).values_list("job_id", "number")
     )

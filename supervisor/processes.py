@@ -67,6 +67,11 @@ def is_supervised() -> bool:
     return any(not head.identity.is_proved_dead() for head in heads)
 
 
+def has_master() -> bool:
+    """Whether a master lives, and with it a clerk; proved dead or not: it may be another machine's."""
+    return SupervisorProcess.objects.alive().filter(role=Role.MASTER).exists()
+
+
 def is_eldest(supervisor: UUID) -> bool:
     """Whether no living supervisor has been there for longer; it does what one is enough for."""
     masters = SupervisorProcess.objects.alive().filter(role=Role.MASTER).order_by("started_at", "id")

@@ -44,7 +44,7 @@ class RestartPolicy:
         self.restarts += 1
         if ready_seconds >= _FORGET_AFTER_SECONDS:
             self.failures = 0
-        if exit_code == CONFIGURATION:
+        if exit_code == CONFIGURATION and key:  # the clerk has no row: nothing would ever unpark it
             self.parked_key = key
         elif exit_code == OK:
             self.start_clock = now

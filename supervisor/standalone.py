@@ -17,8 +17,12 @@ from setproctitle import setproctitle
 from hosts import identity, installation
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
-from jobs import claims, start_deadline
+from hosts.thinning import SampleThinner
+from jobs import claims, poison, reasons, start_deadline
+from jobs.models import Attempt
 from supervisor import database, processes
+from supervisor.deaths import blamed, words
+from supervisor.exit_codes import INTERNAL
 from supervisor.models import Role
 from supervisor.signals import SignalInbox
 from supervisor.turns import Turns
@@ -57,6 +61,7 @@ class Standalone:
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT))
         Watchdog(is_stopping=lambda: self._signals.any_came)
         self._beat_clock = 0.0
+        self._thinner = SampleThinner()
         self._settings = WorkerSettings(
             installation=installation.current().id,
             identity=self._me,
@@ -75,6 +80,11 @@ class Standalone:
         setproctitle(f"tallyman: process_container_jobs ({len(self._workers)} hosts)")
         try:
             self._loop.run(until=self._is_done)
+            if self._is_done():
+                self._write_reasons()
+        except Exception:
+            self._count_death()
+            raise
         finally:
             self._loop.detach(self._options.shutdown_timeout_seconds)
             if not self._loop.is_database_away:
@@ -94,7 +104,7 @@ class Standalone:
     def _successor(self, worker: HostWorker) -> HostWorker | None:
         """Who goes on with a host whose settings changed, or that was taken from us and may come back."""
         self._claimed_before += worker.claimed_count
-        host = DockerHost.objects.active().filter(pk=worker.host.pk).first()
+        host = DockerHost.objects.active().defer("secret_config").filter(pk=worker.host.pk).first()
         if host is None or worker.is_parked or self._options.once:
             return None
         return self._worker(host)
@@ -109,6 +119,30 @@ class Standalone:
             start_deadline.expire()
         except (DatabaseError, InterfaceError) as exc:
             logger.debug("no heartbeat", reason=str(exc))
+        if any(worker.lease for worker in self._workers):
+            self._write_reasons()
+
+    def _write_reasons(self) -> None:
+        """Do what else a clerk does, where there is none."""
+        try:
+            if not processes.has_master():
+                reasons.write()
+                self._thinner.thin()
+        except (DatabaseError, InterfaceError) as exc:
+            logger.debug("no reasons", reason=str(exc))
+
+    def _count_death(self) -> None:
+        """An exception ends this process: count it against the attempt it came from, as a clerk would."""
+        left = blamed(INTERNAL, self._settings.crumbs.left())
+        if left is None:
+            return
+        try:
+            host = Attempt.objects.values_list("host_name", flat=True).filter(pk=left.attempt_id).first()
+            poison.note_kill(
+                left.attempt_id, words(INTERNAL, host or "?", self._me.pid), who=self._settings.who
+            )
+        except (DatabaseError, InterfaceError) as exc:
+            logger.warning("not counted", attempt=str(left.attempt_id), reason=str(exc))
 
     def _forget_row(self) -> None:
         try:

@@ -78,7 +78,8 @@ class WorkerProcess:
         return CONFIGURATION if worker.is_parked else TRY_LATER if worker.is_displaced else OK
 
     def _boot(self) -> HostWorker | None:
-        host = DockerHost.objects.filter(pk=self._host_id).first()
+        # Its secrets are read later, where those that cannot be park it.
+        host = DockerHost.objects.defer("secret_config").filter(pk=self._host_id).first()
         return HostWorker(host, self._settings(), self._wake, lambda: None) if host else None
 
     def tick(self) -> bool:

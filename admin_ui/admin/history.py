@@ -16,7 +16,7 @@ from admin_ui.admin.bases import Badges, ModelAdmin, ReadOnly
 from admin_ui.admin.columns import badge, job_link, log_link, measured
 from jobs import usage
 from jobs.measures import FIGURES
-from jobs.models import Attempt, ContainerExecution, JobEvent, LogChunk, Tally, UsageSample
+from jobs.models import Attempt, ContainerExecution, JobEvent, LeftContainer, LogChunk, Tally, UsageSample
 from jobs.states import Outcome
 
 
@@ -148,4 +148,11 @@ class TallyAdmin(ReadOnly, ModelAdmin[Tally]):
     list_display = ("minute", "host_name", "template_name", "outcome", "count", "seconds", "log_bytes")
     list_filter = ("outcome",)
     search_fields = ("host_name", "template_name")
+    show_full_result_count = False
+
+
+@admin.register(LeftContainer)
+class LeftContainerAdmin(ReadOnly, ModelAdmin[LeftContainer]):
+    list_display = ("at", "host", "job_id")
+    list_select_related = ("host",)
     show_full_result_count = False

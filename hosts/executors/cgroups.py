@@ -103,16 +103,12 @@ def _read_v1(place: Place, at: datetime) -> Usage:
     blocks = _blocks_v1(place.v1.get("blkio"))
     hit = _number(_file(memory, "memory.failcnt"))
     now = _number(_file(memory, "memory.usage_in_bytes"))
-    high = _at_least(_number(_file(memory, "memory.max_usage_in_bytes")), now)
-    received, sent = _network(place)
+    high = _number(_file(memory, "memory.max_usage_in_bytes"))
     return Usage(
         at=at,
-        memory_bytes=_less(now, stat.get("total_inactive_file")),
-        cache_bytes=_sum(stat.get("total_inactive_file"), stat.get("total_active_file")),
-        memory_high_bytes=high if hit == 0 else None,
+        **_memory(now, high, hit, stat.get("total_inactive_file"), stat.get("total_active_file")),
         cpu_seconds=None if cpu is None else cpu / _NANO,
-        network_rx_bytes=received,
-        network_tx_bytes=sent,
+        **_network(place),
         block_read_bytes=blocks.get("Read"),
         block_write_bytes=blocks.get("Write"),
         pids=_number(_file(place.v1.get("pids"), "pids.current")),
@@ -120,26 +116,34 @@ def _read_v1(place: Place, at: datetime) -> Usage:
 
 
 def _read_v2(place: Place, at: datetime) -> Usage:
-    folder = place.v2
-    stat = _pairs(_file(folder, "memory.stat"))
-    cpu = _pairs(_file(folder, "cpu.stat")).get("usage_usec")
-    io = _file(folder, "io.stat")
-    hit = _pairs(_file(folder, "memory.events")).get("max")
-    now = _number(_file(folder, "memory.current"))
-    high = _at_least(_number(_file(folder, "memory.peak")), now)
-    received, sent = _network(place)
+    stat = _pairs(_file(place.v2, "memory.stat"))
+    cpu = _pairs(_file(place.v2, "cpu.stat")).get("usage_usec")
+    io = _file(place.v2, "io.stat")
+    hit = _pairs(_file(place.v2, "memory.events")).get("max")
+    now = _number(_file(place.v2, "memory.current"))
+    high = _number(_file(place.v2, "memory.peak"))
     return Usage(
         at=at,
-        memory_bytes=_less(now, stat.get("inactive_file")),
-        cache_bytes=_sum(stat.get("inactive_file"), stat.get("active_file")),
-        memory_high_bytes=high if hit == 0 else None,
+        **_memory(now, high, hit, stat.get("inactive_file"), stat.get("active_file")),
         cpu_seconds=None if cpu is None else cpu / _MICRO,
-        network_rx_bytes=received,
-        network_tx_bytes=sent,
+        **_network(place),
         block_read_bytes=_key_sum(io, "rbytes"),
         block_write_bytes=_key_sum(io, "wbytes"),
-        pids=_number(_file(folder, "pids.current")),
+        pids=_number(_file(place.v2, "pids.current")),
     )
+
+
+def _memory(
+    now: int | None, high: int | None, hit: int | None, inactive: int | None, active: int | None
+) -> dict[str, int | None]:
+    """The measures of memory; `hit` says how often its limit was, `inactive` and `active` are page cache."""
+    # A container that grows while its files are read may have passed what the first one said.
+    peak = None if high is None else max(high, now or 0)
+    return {
+        "memory_bytes": None if now is None or inactive is None else max(0, now - inactive),
+        "cache_bytes": None if inactive is None or active is None else inactive + active,
+        "memory_high_bytes": peak if hit == 0 else None,
+    }
 
 
 def _blocks_v1(folder: Path | None) -> dict[str, int]:
@@ -162,18 +166,16 @@ def _key_sum(io_stat: str | None, key: str) -> int | None:
     return sum(int(value) for name, _, value in words if name == key)
 
 
-def _network(place: Place) -> tuple[int | None, int | None]:
+def _network(place: Place) -> dict[str, int | None]:
     """Bytes received and sent by the interfaces of the container's network, its loopback left out."""
     text = _text(place.proc / str(place.pid) / "net" / "dev") if place.own_network else None
-    if text is None:
-        return None, None
-    received = sent = 0
-    for line in text.splitlines()[2:]:
+    received = sent = None if text is None else 0
+    for line in (text or "").splitlines()[2:]:
         name, _, counters = line.partition(":")
         if name.strip() != "lo":
             numbers = counters.split()
-            received, sent = received + int(numbers[0]), sent + int(numbers[8])
-    return received, sent
+            received, sent = (received or 0) + int(numbers[0]), (sent or 0) + int(numbers[8])
+    return {"network_rx_bytes": received, "network_tx_bytes": sent}
 
 
 def _file(folder: Path | None, name: str) -> str | None:
@@ -194,16 +196,3 @@ def _number(text: str | None) -> int | None:
 def _pairs(text: str | None) -> dict[str, int]:
     words = (line.split() for line in (text or "").splitlines())
     return {pair[0]: int(pair[1]) for pair in words if len(pair) == 2}  # noqa: PLR2004
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
-
-
-def _less(whole: int | None, part: int | None) -> int | None:
-    return None if whole is None or part is None else max(0, whole - part)
-
-
-def _at_least(peak: int | None, now: int | None) -> int | None:
-    """The peak; a container that grows while its files are read may have passed what the first one said."""
-    return None if peak is None else max(peak, now or 0)

@@ -2,6 +2,7 @@ from jobs.models.attempt import Attempt, held_slots
 from jobs.models.execution import ContainerExecution, UsageSample
 from jobs.models.history import JobEvent, Tally, TallySum
 from jobs.models.job import ContainerJob
+from jobs.models.left import LeftContainer
 from jobs.models.log import LogChunk
 from jobs.models.template import ContainerTemplate, EnvironmentVariable, NetworkAssignment
 
@@ -12,6 +13,7 @@ __all__ = [
     "ContainerTemplate",
     "EnvironmentVariable",
     "JobEvent",
+    "LeftContainer",
     "LogChunk",
     "NetworkAssignment",
     "Tally",

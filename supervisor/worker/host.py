@@ -206,6 +206,8 @@ class HostWorker:
         run = self.runs.get(done.run_id)
         if done.step in {"CHECK", "LIST"}:
             self._keeper.take(done, now)
+        elif done.step == "CLEAN":
+            self._keeper.cleaned()
         elif done.step == "LOG":
             self._logbook.opened(run, done, now)
         elif done.step == "PULL":

@@ -10,14 +10,15 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from hosts import fitting
-from hosts.errors import EngineError, LeaseLost
+from hosts.errors import ConfigurationError, EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
 from hosts.leases import Lease
 from hosts.models import Availability, DockerHost, HostLease, HostRequest, HostSample, HostState
 from jobs import reconcile, retention
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
-from supervisor.worker import archive, steps
+from supervisor.worker import archive, deleted_jobs, steps
+from supervisor.worker.cleaning import Cleaner
 from supervisor.worker.engine import Engine
 from supervisor.worker.orphans import Orphans
 from supervisor.worker.run import Run
@@ -51,6 +52,7 @@ class HostKeeper:
         self._waiting: list[UUID] = []
         self._settings_seen = _fingerprint(host)
         self._orphans = Orphans(host.orphans, settings.reap)
+        self._cleaner = Cleaner(host.pk, engine, log)
         self._runs: dict[UUID, Run] = {}
 
     @property
@@ -90,6 +92,10 @@ class HostKeeper:
         self._probing = False
         self._check_clock = now + self._wait_after(done)
 
+    def cleaned(self) -> None:
+        """A container that nobody needed is removed, or could not be: the next one may go."""
+        self._cleaner.done()
+
     def doubt(self) -> None:
         """A step got no answer: ask the engine now whether it is there."""
         self._check_clock = 0.0
@@ -125,6 +131,8 @@ class HostKeeper:
             row = DockerHost.objects.get(pk=self._host.pk)
         except DockerHost.DoesNotExist:
             return "the host was deleted"
+        except ConfigurationError as exc:  # a secret of it that no key of ours decrypts: it is new
+            return str(exc)
         if _fingerprint(row) != self._settings_seen:
             return "the host's settings changed"
         for name in ("name", "weight", "max_concurrent_jobs", "is_active", "availability", "engine_id"):
@@ -247,10 +255,13 @@ class HostKeeper:
         known |= dict.fromkeys(ended.filter(ended_at__lte=over).values_list("job_id", "number"), True)
         in_hand = {run.job_id for run in runs.values()}
         plan = reconcile.plan(present, in_hand=in_hand, known=known, host_id=self._host.id)
+        self._cleaner.forget()
         for seen in plan.remove:
-            self._log.info("removing what an ended attempt left", container=seen.name)
-            self._engine.step(self._host.id, "CLEAN", steps.clear, seen.container_id)
-        self._look_at_orphans(plan.orphans, now)
+            self._cleaner.add("removing what an ended attempt left", seen, steps.clear, seen.container_id)
+        deleted = deleted_jobs.left_by(self._host.id, plan.orphans)
+        for seen in deleted:
+            self._cleaner.add("removing what a deleted job left", seen, steps.reap, seen, "remove")
+        self._look_at_orphans(tuple(seen for seen in plan.orphans if seen not in deleted), now)
         retention.note_gone(self._host.id, {job for job, _ in keys}, lease=self._lease)
 
     def _look_at_orphans(self, present: tuple[Observation, ...], now: float) -> None:
@@ -268,7 +279,7 @@ class HostKeeper:
             seen = removal.seen
             words = {"container": seen.name, "id": seen.container_id, "who": self._settings.who}
             self._log.warning("reaping a container without a row", how=removal.how, **words)
-            self._engine.step(self._host.id, "CLEAN", steps.reap, seen, removal.how)
+            self._engine.step(self._host.id, "REAP", steps.reap, seen, removal.how)
         if grace := self._orphans.look_again_seconds():
             self._list_clock = min(self._list_clock, now + grace)
             self._check_clock = min(self._check_clock, now + grace)

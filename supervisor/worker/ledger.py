@@ -21,6 +21,7 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
 from hosts import fitting
+from hosts.identity import boot_clock
 from jobs import batches, excerpts, log_cap, logs, moves, retry, usage
 from jobs.measures import UsageTotals
 from jobs.models import Attempt, ContainerJob
@@ -53,8 +54,7 @@ def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float,
     if not unknown:
         return []
     mine = mine.filter(pk__in=unknown)
-    left = ExpressionWrapper(F("deadline_at") - Now(), output_field=DurationField())
-    time_left = dict(mine.exclude(deadline_at=None).annotate(left=left).values_list("pk", "left"))
+    deadlines = _deadlines(unknown, now)
     runs = []
     for attempt in mine.select_related("job").defer("job__secret_environment"):
         with crumb(attempt.id):
@@ -62,11 +62,17 @@ def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float,
             poison.approach(run, now)
             if not run.is_poison:
                 run.usage, run.series = usage.restored(attempt)
-            if attempt.id in time_left:
-                run.deadline_clock = now + time_left[attempt.id].total_seconds()
+            run.deadline_clock = deadlines.get(run.attempt_id)
         runs.append(run)
     note_start_deadlines(runs, now)
     return runs
+
+
+def _deadlines(attempt_ids: Iterable[UUID], now: float) -> dict[UUID, float]:
+    """Those of the attempts that have a deadline, on the boot clock, of which it is `now`."""
+    left = ExpressionWrapper(F("deadline_at") - Now(), output_field=DurationField())
+    limited = Attempt.objects.filter(pk__in=attempt_ids).exclude(deadline_at=None).annotate(left=left)
+    return {key: now + left.total_seconds() for key, left in limited.values_list("pk", "left")}
 
 
 def note_start_deadlines(runs: Iterable[Run], now: float) -> None:
@@ -139,6 +145,9 @@ def _written_before(runs: Sequence[Run], kind: str) -> set[UUID]:
         same_container = row["container_id"] == run.move.row.get("container_id", row["container_id"])
         if target is None or (same_container and _ORDER.index(row["state"]) >= _ORDER.index(target)):
             done.add(run.attempt_id)
+    deadlines = _deadlines(done, boot_clock()) if kind == "to_running" else {}
+    for run in runs:  # they count from the write that is there
+        run.deadline_clock = deadlines.get(run.attempt_id, run.deadline_clock)
     return done
 
 

@@ -81,6 +81,8 @@ def _failed(run: Run, done: StepDone, now: float) -> None:
         elif done.step == "PULL":
             # The wait before another pull is the infra budget's: the slot is not held meanwhile.
             run.trouble = GIVE_UP_AFTER
+        elif done.step == "ENSURE" and run.trouble >= GIVE_UP_AFTER:
+            run.resume_clock = now  # the last try was made: withdrawn at once
 
 
 def _kind_of(error: Exception | None) -> dict[str, str]:

@@ -65,7 +65,7 @@ class Recorder:
             run.phase = ""  # the row says so too
             words = {"job": str(run.job_id), "attempt": run.number, "container": run.container_id[:12]}
             self._log.info(f"attempt {run.state}", **words)
-        if move.kind == "to_running":
+        if move.kind == "to_running" and run.deadline_clock is None:
             run.deadline_clock = now + run.spec["timeout_seconds"]
         elif move.kind == "to_stopping":
             run.stop_reason, run.stopping_at = move.row["stop_reason"], move.row["asked_at"]

@@ -48,8 +48,13 @@ def stop_due(runs: Iterable[Run], now: float) -> None:
                 stop_reason=reason,
                 asked_at=datetime.now(UTC),
             )
-        elif run.need is Need.WATCH and run.state is AttemptState.STOPPING:
+        elif run.state is AttemptState.STOPPING and (run.need is Need.WATCH or _is_to_be_sent_again(run)):
             _go_on(run, now)
+
+
+def _is_to_be_sent_again(run: Run) -> bool:
+    """Whether the engine would not send a signal: one that it does not know must not keep KILL away."""
+    return run.need is Need.SIGNAL and not run.busy
 
 
 def _go_on(run: Run, now: float) -> None:
@@ -57,12 +62,13 @@ def _go_on(run: Run, now: float) -> None:
         begin(run, now)
     elif run.kill_clock is not None and now >= run.kill_clock:
         run.signal, run.need, run.kill_clock = "KILL", Need.SIGNAL, now + _KILL_AGAIN_SECONDS
+        run.resume_clock = now
 
 
 def begin(run: Run, now: float) -> None:
     """Ask for the first signal: the job's stop signal, or KILL where there is no grace."""
     grace = 0 if run.cancel_force else run.spec["stop_grace_seconds"]
-    run.signal = short_signal(run.spec["stop_signal"]) if grace else "KILL"
+    run.signal = (short_signal(run.spec["stop_signal"]) or "TERM") if grace else "KILL"
     run.kill_clock = now + (grace or _KILL_AGAIN_SECONDS)
     run.need = Need.SIGNAL
 
@@ -79,7 +85,8 @@ def clocks_of(run: Run) -> list[float]:
         clocks.append(run.deadline_clock)
     if run.need is Need.WATCH:
         clocks.append(max(run.look_clock, run.resume_clock))
-        clocks += [run.kill_clock] if run.kill_clock is not None else []
     elif run.need not in {Need.COLLECT, Need.GONE}:
         clocks.append(run.resume_clock)
+    if run.need in {Need.WATCH, Need.SIGNAL} and run.kill_clock is not None:
+        clocks.append(run.kill_clock)
     return clocks

@@ -13,7 +13,14 @@ from django.utils import timezone
 from admin_ui.admin.templates import TemplateAdmin
 from hosts import installation
 from hosts.models import DockerHost, HostRequest, HostSample
-from jobs.models import ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment, UsageSample
+from jobs.models import (
+    ContainerJob,
+    ContainerTemplate,
+    EnvironmentVariable,
+    LeftContainer,
+    NetworkAssignment,
+    UsageSample,
+)
 from jobs.states import AttemptState, Outcome
 from tests.admin_ui.commands import make_supervisor
 from tests.admin_ui.rows import store_log
@@ -40,6 +47,7 @@ def make_rows(number: int) -> None:
     host = make_host(f"h{number}")
     HostSample.objects.create(host=host, jobs_running=0, slots=1)
     HostRequest.objects.create(host=host, verb="test", expires_at=timezone.now())
+    LeftContainer.objects.create(host=host, job_id=host.pk)
     take(host)
     attempt = make_attempt(AttemptState.RUNNING, host=host, job=make_job(template, host))
     UsageSample.objects.create(attempt=attempt, memory_bytes=1)

@@ -18,8 +18,8 @@ Which test shows which fault (the numbers are those of the list of faults that t
  9 a worker that dies at once, again and again        supervisor.test_restarts
 10 a wrong setting parks, its row's change frees      supervisor.test_restarts
 11 no restart follows a stop                          process.test_supervise (stop signals)
-12 a child that hangs in boot                         none yet
-13 a main loop that is blocked                        none yet
+12 a child that hangs in boot                         test_stuck_children
+13 a main loop that is blocked                        test_stuck_children
 14 PostgreSQL stopped                                 test_database_outages
 15 PostgreSQL frozen                                  test_database_outages
 16 the listener's session is ended                    test_database_outages

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from tests.faults.conftest import make_process_host, make_template
 from tests.support import supervising
 from tests.support.postgres import PostgresServer
 from tests.support.relay import Relay
-from tests.support.supervising import wait_for_status, wait_for_workers
+from tests.support.supervising import Command, wait_for_status, wait_for_workers
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
@@ -68,15 +69,30 @@ def worker_pid() -> int:
     return SupervisorProcess.objects.get(role=Role.WORKER).pid
 
 
+@contextlib.contextmanager
+def one_job_survives(
+    url: str, tmp_path: Path, marks: Path, noise: int = 0
+) -> Iterator[tuple[Command, Counting]]:
+    """A supervisor with a running job; at the end of the block the job ends, and no process ever has."""
+    make_process_host(tmp_path)
+    template = make_template()
+    with supervising.running("supervise", database_url=url) as command:
+        wait_for_workers(1)
+        pids = [process.pid for process in command.tree]
+        job = Counting.begin(template, marks, noise=noise)
+        yield command, job
+        wait_for_status(job.job, "failed")
+        assert [process.pid for process in command.tree] == pids
+        assert "child ended" not in command.log
+    job.check()
+
+
 @pytest.mark.postgres_only
 def test_a_frozen_server_is_survived_and_everything_is_written_when_it_thaws(
     server: PostgresServer, own_url: str, tmp_path: Path, marks: Path
 ) -> None:
-    make_process_host(tmp_path)
-    template = make_template()
-    with supervising.running("supervise", database_url=own_url) as command:
-        wait_for_workers(1)
-        pid, job = worker_pid(), Counting.begin(template, marks)
+    with one_job_survives(own_url, tmp_path, marks) as (command, job):
+        pid = worker_pid()
         server.pause()
         began = time.monotonic()
         wait_until(lambda: "its connection is cut" in command.log, 15, "the watchdog")
@@ -85,8 +101,6 @@ def test_a_frozen_server_is_survived_and_everything_is_written_when_it_thaws(
         server.resume()
         wait_for_status(job.job, "failed")
         assert worker_pid() == pid
-        assert "child ended" not in command.log
-    job.check()
 
 
 @pytest.mark.postgres_only
@@ -188,29 +202,21 @@ def test_a_supervisor_whose_database_hangs_is_stopped_within_its_timeout(
 def test_a_rival_that_holds_the_write_lock_for_long_only_makes_them_wait(
     transactional_db: None, database_url: str, tmp_path: Path, marks: Path
 ) -> None:
-    make_process_host(tmp_path)
-    template = make_template()
-    with supervising.running("supervise", database_url=database_url) as command:
-        wait_for_workers(1)
-        pids, job = [process.pid for process in command.tree], Counting.begin(template, marks)
-        with contextlib.closing(sqlite3.connect(connection.settings_dict["NAME"])) as rival:
-            rival.execute("BEGIN IMMEDIATE")
-            wait_until(lambda: "database is locked" in command.log, 10, "the worker to see it")
-            job.stop.touch()
-            job.wait_for_end()
-            rival.rollback()
-        wait_for_status(job.job, "failed")
-        assert [process.pid for process in command.tree] == pids
-        assert "child ended" not in command.log
-    job.check()
+    with (
+        one_job_survives(database_url, tmp_path, marks) as (command, job),
+        contextlib.closing(sqlite3.connect(connection.settings_dict["NAME"])) as rival,
+    ):
+        rival.execute("BEGIN IMMEDIATE")
+        wait_until(lambda: "database is locked" in command.log, 10, "the worker to see it")
+        job.stop.touch()
+        job.wait_for_end()
+        rival.rollback()
 
 
 @pytest.mark.sqlite_only
 def test_a_full_file_system_under_sqlite_is_waited_for(
     transactional_db: None, tmp_path: Path, marks: Path
 ) -> None:
-    make_process_host(tmp_path)
-    template = make_template()
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE filler AS SELECT zeroblob(2000000) AS data")
         cursor.execute("PRAGMA page_count")
@@ -218,18 +224,11 @@ def test_a_full_file_system_under_sqlite_is_waited_for(
     limited = quote(f"PRAGMA journal_mode=WAL;PRAGMA max_page_count={pages}", safe="")
     url = f"sqlite:///{connection.settings_dict['NAME']}?init_command={limited}"
     try:
-        with supervising.running("supervise", database_url=url) as command:
-            wait_for_workers(1)
-            pids = [process.pid for process in command.tree]
-            job = Counting.begin(template, marks, noise=20_000)
+        with one_job_survives(url, tmp_path, marks, noise=20_000) as (command, job):
             wait_until(lambda: "database or disk is full" in command.log, 20, "the worker to see it")
             job.stop.touch()
             job.wait_for_end()
             _drop_filler()
-            wait_for_status(job.job, "failed")
-            assert [process.pid for process in command.tree] == pids
-            assert "child ended" not in command.log
-        job.check()
     finally:
         _drop_filler()
 
@@ -243,11 +242,7 @@ def _drop_filler() -> None:
 def test_a_full_disk_of_the_server_is_waited_for(
     server: PostgresServer, own_url: str, tmp_path: Path, marks: Path
 ) -> None:
-    make_process_host(tmp_path)
-    template = make_template()
-    with supervising.running("supervise", database_url=own_url) as command:
-        wait_for_workers(1)
-        pids, job = [process.pid for process in command.tree], Counting.begin(template, marks)
+    with one_job_survives(own_url, tmp_path, marks) as (command, job):
         with connection.cursor() as cursor:
             cursor.execute(
                 "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
@@ -262,10 +257,6 @@ def test_a_full_disk_of_the_server_is_waited_for(
         job.wait_for_end()
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION full_disk CASCADE")
-        wait_for_status(job.job, "failed")
-        assert [process.pid for process in command.tree] == pids
-        assert "child ended" not in command.log
-    job.check()
 
 
 @pytest.mark.soak

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from jobs import operations
 from jobs.models import ContainerExecution, ContainerJob, JobEvent, LogChunk
 from jobs.operations import Refused
-from jobs.states import ENDED_STATUSES, OPEN_STATUSES, AttemptState, JobStatus
+from jobs.states import ENDED_STATUSES, OPEN_STATUSES, AttemptState, JobStatus, Outcome
 from tests.jobs.attempts import end, everything, make_attempt
 from tests.jobs.chunks import out, store
 from tests.support.factories import make_host, make_job, make_template
@@ -179,6 +179,15 @@ class TestCancel:
         assert job.completed_at
         assert job.failure_message == "It was cancelled before it started."
         assert kinds(job) == ["cancelled"]
+
+    def test_a_job_that_waits_for_another_attempt_is_not_said_never_to_have_started(self):
+        attempt = make_attempt(AttemptState.EXITED, started_at=datetime.now(UTC))
+        retried = {"job_status": "pending", "retry_delay_seconds": 60.0}
+        assert end(attempt, Outcome.USER, failure_message="Exit code 3.", failure_hint="Its log.", **retried)
+        cancel(attempt.job)
+        attempt.job.refresh_from_db()
+        assert attempt.job.failure_message == "It was cancelled before it ran again."
+        assert attempt.job.failure_hint == ""
 
     @pytest.mark.parametrize("status", OPEN_STATUSES)
     @pytest.mark.parametrize("force", [False, True])

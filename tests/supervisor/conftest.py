@@ -12,6 +12,8 @@ import pytest
 from hosts.models import DockerHost
 from jobs.models import ContainerTemplate
 from tests.supervisor.working import AnyEngine
+from tests.support.relay import Relay
+from tests.support.requirements import missing
 
 OURS = {"label": "tallyman.installation"}
 
@@ -29,6 +31,21 @@ def engine(docker_engine: AnyEngine) -> Iterator[AnyEngine]:
 def host(engine: AnyEngine, transactional_db: None) -> DockerHost:
     """The shared engine as a host."""
     return DockerHost.objects.create(name="docker", connection_string=engine.url)
+
+
+@pytest.fixture
+def relay(engine: AnyEngine) -> Iterator[Relay]:
+    """A way to the engine, which can be cut and frozen."""
+    if not engine.url.startswith("unix://"):
+        missing("docker", "the engine that answers has no socket on this machine")
+    with Relay(engine.url.removeprefix("unix://")) as relay:
+        yield relay
+
+
+@pytest.fixture
+def far_host(relay: Relay, transactional_db: None) -> DockerHost:
+    """The shared engine as a host at the other end of the relay."""
+    return DockerHost.objects.create(name="far", connection_string=relay.url, executor_config={"timeout": 1})
 
 
 @pytest.fixture

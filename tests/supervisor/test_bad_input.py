@@ -141,6 +141,21 @@ def test_a_job_that_is_cancelled_while_its_image_is_pulled_ends_soon(
 
 
 @pytest.mark.sqlite_only
+def test_a_stop_signal_that_no_engine_knows_only_costs_its_grace(
+    host: DockerHost, other_host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    ContainerTemplate.objects.update(stop_signal="SIGNONE")  # as plain SQL would
+    jobs = [operations.submit(template, command="sleep 60", host=one) for one in (host, other_host)]
+    command = ("process_container_jobs", "--poll-interval", "0.2")
+    with supervising.running(*command, database_url=database_url):
+        for job in jobs:
+            wait_for_status(job, "running")
+            operations.cancel(job.id, who="test")
+        for job in jobs:
+            wait_for_status(job, "cancelled")
+
+
+@pytest.mark.sqlite_only
 def test_a_worker_is_stopped_soon_while_an_image_is_pulled(
     one_slot: DockerHost, template: ContainerTemplate, registry: Registry, database_url: str
 ) -> None:

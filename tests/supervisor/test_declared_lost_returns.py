@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from jobs.models import Attempt, ContainerJob, ContainerTemplate
 from tests.supervisor.working import AnyEngine, names
 from tests.support import supervising
 from tests.support.relay import Relay
-from tests.support.requirements import missing
 from tests.support.supervising import wait_for_status
 from tests.support.waiting import wait_until
 
@@ -27,19 +25,6 @@ pytestmark = [
 
 # Says how many containers of it have started on the engine, and what it was told.
 SCRIPT = 'echo one; trap "echo bye; exit 5" TERM; while :; do sleep 0.1; done'
-
-
-@pytest.fixture
-def relay(engine: AnyEngine) -> Iterator[Relay]:
-    if not engine.url.startswith("unix://"):
-        missing("docker", "the engine that answers has no socket on this machine")
-    with Relay(engine.url.removeprefix("unix://")) as relay:
-        yield relay
-
-
-@pytest.fixture
-def host(relay: Relay, transactional_db: None) -> DockerHost:
-    return DockerHost.objects.create(name="far", connection_string=relay.url, executor_config={"timeout": 1})
 
 
 def is_state(host: DockerHost, state: HostState) -> None:
@@ -57,11 +42,11 @@ def give_up_while_it_runs(relay: Relay, host: DockerHost, job: ContainerJob) -> 
 
 
 def test_its_containers_are_stopped_archived_and_removed_and_never_adopted(
-    relay: Relay, host: DockerHost, engine: AnyEngine, template: ContainerTemplate, database_url: str
+    relay: Relay, far_host: DockerHost, engine: AnyEngine, template: ContainerTemplate, database_url: str
 ) -> None:
     job = operations.submit(template, command=f"sh -c '{SCRIPT}'")
     with supervising.running("supervise", database_url=database_url):
-        give_up_while_it_runs(relay, host, job)
+        give_up_while_it_runs(relay, far_host, job)
         wait_for_status(job, "failed")
         DockerHost.objects.update(is_active=True)
         archived = job.events.filter(kind="archived")
@@ -78,12 +63,12 @@ def test_its_containers_are_stopped_archived_and_removed_and_never_adopted(
 
 
 def test_the_next_attempt_on_it_waits_for_the_archive(
-    relay: Relay, host: DockerHost, engine: AnyEngine, template: ContainerTemplate, database_url: str
+    relay: Relay, far_host: DockerHost, engine: AnyEngine, template: ContainerTemplate, database_url: str
 ) -> None:
     ContainerTemplate.objects.update(max_attempts=2, retry_on=["lost"], stop_grace_seconds=5)
-    job = operations.submit(template, command=f"sh -c '{SCRIPT}'", host=host)
+    job = operations.submit(template, command=f"sh -c '{SCRIPT}'", host=far_host)
     with supervising.running("supervise", database_url=database_url):
-        give_up_while_it_runs(relay, host, job)
+        give_up_while_it_runs(relay, far_host, job)
         DockerHost.objects.update(is_active=True)
         second = Attempt.objects.filter(number=2, state="running")
         wait_until(second.exists, timeout_seconds=60, what="the second attempt")

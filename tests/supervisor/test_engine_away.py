@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import psutil
 import pytest
 
 from hosts.models import DockerHost, HostLease, HostState
 from jobs import operations
-from jobs.models import Attempt, ContainerJob, ContainerTemplate
+from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent
 from supervisor.models import Role, SupervisorProcess
 from tests.supervisor.working import AnyEngine, work
 from tests.support import supervising
 from tests.support.relay import Relay
-from tests.support.requirements import missing
 from tests.support.supervising import wait_for_status
 from tests.support.waiting import wait_until
 
@@ -25,20 +23,6 @@ pytestmark = [
     pytest.mark.postgres_only,
     pytest.mark.django_db(transaction=True),
 ]
-
-
-@pytest.fixture
-def relay(engine: AnyEngine) -> Iterator[Relay]:
-    """The way to the engine, which can be cut and frozen."""
-    if not engine.url.startswith("unix://"):
-        missing("docker", "the engine that answers has no socket on this machine")
-    with Relay(engine.url.removeprefix("unix://")) as relay:
-        yield relay
-
-
-@pytest.fixture
-def far_host(relay: Relay, transactional_db: None) -> DockerHost:
-    return DockerHost.objects.create(name="far", connection_string=relay.url, executor_config={"timeout": 1})
 
 
 def becomes(host: DockerHost, state: HostState) -> None:
@@ -90,3 +74,37 @@ def test_a_supervisor_whose_engine_hangs_gives_its_host_back_within_the_timeout(
     assert work("--once", database_url=database_url)[0] == 0
     job.refresh_from_db()
     assert (job.status, job.attempts.count()) == ("completed", 1)
+
+
+def test_what_is_cancelled_or_over_its_time_while_its_host_is_away_is_stopped_when_it_is_back(
+    relay: Relay, far_host: DockerHost, engine: AnyEngine, template: ContainerTemplate, database_url: str
+) -> None:
+    limited = ContainerTemplate.objects.create(
+        name="limited", docker_image="busybox:latest", command="sleep 300", timeout_seconds=5
+    )
+    with supervising.running("supervise", "--poll-interval", "0.3", database_url=database_url):
+        wanted = {
+            "cancelled": operations.submit(template, command="sleep 300"),
+            "forced": operations.submit(template, command="sleep 300"),
+            "timeout": operations.submit(limited),
+            "completed": operations.submit(template, command="sleep 3"),
+        }
+        for job in wanted.values():
+            wait_for_status(job, "running")
+        relay.freeze()
+        relay.cut()
+        becomes(far_host, HostState.UNREACHABLE)
+        wait_until(lambda: len(engine.api.containers()) == 3, 20, "one to end by itself")
+        for name in ("cancelled", "completed"):
+            operations.cancel(wanted[name].pk, who="test")
+        operations.cancel(wanted["forced"].pk, who="test", force=True)
+        stopping = Attempt.objects.filter(state="stopping")
+        wait_until(lambda: stopping.count() == 4, 20, "all to be about to be stopped")
+        assert set(ContainerJob.objects.values_list("status", flat=True)) == {"running"}
+        assert len(engine.api.containers()) == 3
+        relay.thaw()
+        for name, job in wanted.items():
+            wait_for_status(job, {"forced": "cancelled"}.get(name, name))
+        assert not engine.api.containers()
+    ends = JobEvent.objects.filter(kind="ended").values_list("job_id", flat=True)
+    assert sorted(ends) == sorted(job.pk for job in wanted.values())

@@ -11,11 +11,14 @@ import pytest
 from hosts import installation
 from hosts.executors.contract import LABEL_PREFIX, Observation
 from hosts.models import DockerHost
-from jobs.models import ContainerJob, ContainerTemplate
+from jobs import operations
+from jobs.models import Attempt, ContainerJob, ContainerTemplate, LeftContainer
+from supervisor.worker import deleted_jobs
 from supervisor.worker.orphans import Orphans, Reap
-from tests.supervisor.working import AnyEngine, names
+from tests.jobs.attempts import end, make_attempt
+from tests.supervisor.working import AnyEngine, names, shell, work
 from tests.support import supervising
-from tests.support.factories import make_job
+from tests.support.factories import make_host, make_job
 from tests.support.waiting import wait_until
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -180,6 +183,45 @@ def test_orphans_are_removed_where_that_is_wanted_and_nobody_elses_containers_ar
         assert command.log.count("reaping a container without a row") >= 5, "each, two of them asked before"
     assert names(engine) >= set(planted.values()) - going
     assert ContainerJob.objects.get().status == "pending"
+
+
+@pytest.mark.docker
+@pytest.mark.process
+@pytest.mark.sqlite_only
+@pytest.mark.django_db(transaction=True)
+def test_the_kept_container_of_a_job_that_was_deleted_is_removed_and_not_reported(
+    engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    stay = {"TALLYMAN_RETENTION_HOURS": "1"}
+    deleted, restored, kept = [shell(template, "true") for _ in range(3)]
+    assert work("--once", database_url=database_url, **stay)[0] == 0
+    mine = {job: Attempt.objects.get(job=job).container_name for job in (deleted, restored, kept)}
+    rows = list(ContainerJob.objects.filter(pk=restored.pk))
+    for job in (deleted, restored):
+        operations.delete(job.pk)
+    ContainerJob.objects.bulk_create(rows)  # from a backup, say
+    with supervising.running("supervise", database_url=database_url, **stay) as command:
+        wait_until(lambda: mine[deleted] not in names(engine), 20, "the removal")
+        log = command.log
+        wait_until(lambda: len(reported(host)) == 1, 20, "the restored one to be reported")
+    assert {mine[restored], mine[kept]} <= names(engine)
+    assert reported(host)[0]["name"] == mine[restored]
+    assert "removing what a deleted job left" in log
+
+
+@pytest.mark.django_db
+def test_what_is_to_be_removed_is_asked_for_until_it_is_gone() -> None:
+    attempt = make_attempt("exited", container_id="c1")
+    end(attempt)
+    other = make_host("other")
+    operations.delete(attempt.job_id)
+    seen = orphan(job=str(attempt.job_id))
+    assert deleted_jobs.left_by(other.pk, [seen]) == []
+    for _ in range(2):
+        assert deleted_jobs.left_by(attempt.host_id, [orphan(), seen]) == [seen]
+    assert LeftContainer.objects.get().job_id == attempt.job_id
+    assert deleted_jobs.left_by(attempt.host_id, [orphan()]) == []
+    assert not LeftContainer.objects.exists()
 
 
 def reported(host: DockerHost) -> list[dict[str, str]]:

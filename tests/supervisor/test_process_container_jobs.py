@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.db.models.functions import Now
 
-from hosts.models import DockerHost, HostLease, HostState
+from hosts.models import DockerHost, HostLease, HostSample, HostState
 from jobs import operations
 from jobs.models import Attempt, ContainerTemplate, JobEvent
 from supervisor.models import SupervisorProcess
@@ -18,6 +19,7 @@ from tests.jobs.attempts import take
 from tests.supervisor.working import AnyEngine, most_at_once, names, shell, statuses, work
 from tests.support import supervising
 from tests.support.supervising import StartCounter, wait_for_status
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
@@ -132,6 +134,51 @@ def test_an_unreachable_engine_leaves_its_jobs_pending_and_says_why(
 
 
 @pytest.mark.sqlite_only
+def test_jobs_that_it_leaves_pending_say_why(
+    template: ContainerTemplate, database_url: str, tmp_path: Path
+) -> None:
+    nowhere = DockerHost.objects.create(name="nowhere", connection_string=f"unix://{tmp_path}/none")
+    job = shell(template, "true", host=nowhere)
+    assert work("--once", database_url=database_url)[0] == 0
+    job.refresh_from_db()
+    assert job.pending_reason.startswith("Host nowhere is unreachable since")
+
+
+@pytest.mark.sqlite_only
+def test_while_it_runs_it_says_why_jobs_wait_and_thins_the_samples(
+    other_host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    DockerHost.objects.update(max_concurrent_jobs=1)
+    long_ago = Now() - timedelta(hours=3)
+    for _ in range(30):
+        HostSample.objects.create(host=other_host, at=long_ago, jobs_running=0, slots=1)
+    shell(template, "sleep 60", name="first", host=other_host)
+    with supervising.running("process_container_jobs", database_url=database_url):
+        waiting = shell(template, "true", name="second", host=other_host)
+        full = type(waiting).objects.filter(pk=waiting.pk, pending_reason="Host here is full (1 of 1 slots)")
+        wait_until(full.exists, 20, "the reason")
+        wait_until(lambda: HostSample.objects.filter(at__lt=Now() - timedelta(hours=1)).count() <= 2, 20, "")
+
+
+@pytest.mark.sqlite_only
+def test_a_job_whose_answers_cannot_be_read_is_failed_by_the_fourth_run(
+    other_host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    bad, good = shell(template, "sleep 60"), shell(template, "sleep 1")
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "tests.support.deadly_settings",
+        **{"DEADLY_JOB": str(bad.pk), "DEADLY_STEP": "observe", "DEADLY_HOW": "raise"},
+    }
+    codes = [work("--once", database_url=database_url, **environment)[0] for _ in range(4)]
+    assert codes == [1, 1, 1, 0]
+    bad.refresh_from_db()
+    assert (bad.status, bad.failure_class) == ("failed", "kills_worker")
+    assert "died by an uncaught exception" in bad.events.filter(kind="killed worker").first().message
+    good.refresh_from_db()
+    assert (good.status, good.attempts.get().worker_kills) == ("completed", 0)
+
+
+@pytest.mark.sqlite_only
 def test_term_ends_it_soon_with_containers_running_on_and_the_next_run_adopts_them(
     engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:
@@ -192,6 +239,18 @@ def test_cleanup_leaves_what_ended_a_shorter_while_ago_than_asked_for(
     shell(template, "true")
     assert work("--once", database_url=database_url, **STAY)[0] == 0
     code, log = work("--cleanup", "--cleanup-hours", "0.5", database_url=database_url)
+    assert (code, "0 containers removed, 1 left" in log) == (0, True)
+    assert Attempt.objects.get().container_name in names(engine)
+
+
+@pytest.mark.sqlite_only
+def test_cleanup_leaves_what_a_host_that_was_declared_lost_brings_back_with_its_log(
+    engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    shell(template, "true")
+    assert work("--once", database_url=database_url, **STAY)[0] == 0
+    Attempt.objects.update(outcome="lost", failure_class="declared_lost", logs_complete=False)
+    code, log = work("--cleanup", "--cleanup-hours", "0", database_url=database_url)
     assert (code, "0 containers removed, 1 left" in log) == (0, True)
     assert Attempt.objects.get().container_name in names(engine)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from hosts.errors import ContainerExecutionError, DockerConnectionError, ImageMissing, LaunchFailed
 from jobs.models import Attempt
+from jobs.retry import Budget, delay_before_next
 from jobs.states import AttemptState, Outcome
 from supervisor.worker import progress
 from supervisor.worker.run import GIVE_UP_AFTER, LogStage, Need, Run, next_step
@@ -110,6 +112,19 @@ def test_an_engine_that_cannot_make_it_is_tried_a_few_times_and_the_attempt_with
     answer(run, "WITHDRAW")
     assert run.verdict is not None
     assert run.verdict.outcome is Outcome.INFRA
+
+
+def test_all_tries_at_an_engine_that_cannot_make_it_end_within_a_minute() -> None:
+    budget = Budget.of(make_run().spec, attempts=1, infra_failures=0)
+    spent = 0.0
+    for failures in range(budget.infra_retries + 1):
+        run, now = make_run(), NOW
+        while next_step(run, now) is Need.ENSURE:
+            fail(run, "ENSURE", now=now)
+            now = run.resume_clock
+        so_far = replace(budget, attempts=failures + 1, infra_failures=failures)
+        spent += now - NOW + (delay_before_next(Outcome.INFRA, so_far, jitter=0.5) or 0.0)
+    assert spent < 60
 
 
 def test_a_crash_of_an_executor_is_trouble_and_proves_nothing() -> None:

@@ -126,6 +126,15 @@ def test_a_wrong_setting_parks_the_child_for_good(policy: RestartPolicy) -> None
     assert policy.failures == 0
 
 
+def test_a_child_that_has_no_row_to_correct_is_started_again_ever_more_seldom(policy: RestartPolicy) -> None:
+    waits = []
+    for _ in range(4):
+        policy.note_exit(CONFIGURATION, key="", ready_seconds=1.0, now=NOW, jitter=UNJITTERED)
+        waits.append(wait_of(policy))
+    assert waits == [0.0, 0.5, 1.0, 2.0]
+    assert may_start(policy, key="", after=2.0)
+
+
 def test_a_parked_child_starts_when_its_row_has_changed(policy: RestartPolicy) -> None:
     end(policy, CONFIGURATION)
     assert may_start(policy, key="the row, corrected")

@@ -93,6 +93,28 @@ def test_a_kill_that_did_not_help_is_sent_again() -> None:
     assert run.need is Need.SIGNAL
 
 
+def test_a_signal_that_the_engine_refuses_again_and_again_is_followed_by_kill_all_the_same() -> None:
+    run = being_stopped()
+    stop_due([run], NOW)
+    run.note_trouble("invalid signal", NOW + 9)
+    stop_due([run], NOW + 9.9)
+    assert (run.signal, run.need) == ("TERM", Need.SIGNAL)
+    run.busy = True  # once more under way: it is TERM until its answer has come
+    stop_due([run], NOW + 10)
+    assert run.signal == "TERM"
+    run.busy = False
+    stop_due([run], NOW + 10)
+    assert (run.signal, run.need) == ("KILL", Need.SIGNAL)
+
+
+@pytest.mark.parametrize("name", ["", "SIG"])
+def test_a_signal_without_a_name_is_term(name: str) -> None:
+    run = being_stopped()
+    run.spec = {**run.spec, "stop_signal": name}
+    stop_due([run], NOW)
+    assert (run.signal, run.kill_clock) == ("TERM", NOW + 10)
+
+
 @pytest.mark.parametrize(("force", "grace"), [(True, 10), (False, 0)])
 def test_without_a_grace_the_first_signal_is_kill(force: bool, grace: int) -> None:
     run = being_stopped(cancel_force=force)

@@ -1,15 +1,17 @@
 """An engine whose answers about one job kill the worker that reads them, as a bug in a library would.
 
 `DEADLY_JOB` is the job's id, `DEADLY_STEP` what must not be read (create, observe, log), `DEADLY_HOW` what
-comes of it: `segv` or `raise`.
+comes of it: `segv`, `raise`, or `hang` for ever (the first time only: it leaves the file `DEADLY_MARK`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import os
 import threading
+import time
 from typing import Any
 
 from hosts.executors.contract import JobView, LogSource, Observation, Resume
@@ -19,7 +21,16 @@ from hosts.executors.process import ProcessExecutor
 def _die() -> None:
     if os.environ["DEADLY_HOW"] == "segv":
         ctypes.string_at(0)
+    if os.environ["DEADLY_HOW"] == "hang":
+        _hang_once()
+        return
     raise RuntimeError("this answer cannot be read")
+
+
+def _hang_once() -> None:
+    with contextlib.suppress(FileExistsError), open(os.environ["DEADLY_MARK"], "x"):
+        while True:
+            time.sleep(60)
 
 
 class DeadlyObservation(Observation):

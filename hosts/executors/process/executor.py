@@ -138,7 +138,7 @@ class ProcessExecutor(ContainerExecutor):
             if name == "KILL":
                 processes.kill(run, container_id)
             else:
-                processes.send(run, signal.Signals[f"SIG{name}"])
+                processes.send(run, _signal_named(name))
 
     def remove(self, container_id: str, *, force: bool = False) -> None:
         """Delete the folder, once nothing of the job runs.
@@ -222,6 +222,13 @@ class ProcessExecutor(ContainerExecutor):
                 "Jobs as plain processes are not allowed here: they can do whatever the worker's user can. "
                 "Set TALLYMAN_ALLOW_PROCESS_EXECUTOR to allow them."
             )
+
+
+def _signal_named(name: str) -> signal.Signals:
+    try:
+        return signal.Signals[f"SIG{name}"]
+    except KeyError:
+        raise DockerConnectionError(f"This machine knows no signal SIG{name}.") from None
 
 
 @contextlib.contextmanager

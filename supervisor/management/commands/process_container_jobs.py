@@ -57,7 +57,8 @@ class Command(BaseCommand):
         if trouble := database.trouble_with_database():
             raise CommandError(f"The database cannot be worked with: {trouble}", returncode=TRY_LATER)
         name = options["host"]
-        hosts = [host_named(name)] if name else list(DockerHost.objects.active())
+        active = DockerHost.objects.active().defer("secret_config")
+        hosts = [host_named(name)] if name else list(active)
         if not hosts and not options["cleanup"]:
             raise CommandError(
                 "There is no active host. Add one with `manage_docker_host add`.", returncode=FAILED
