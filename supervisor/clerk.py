@@ -196,14 +196,12 @@ def _some_names() -> list[str]:
 
 
 def _known(row: dict[str, Any]) -> Known:
-    return Known(
-        role=Role(row["role"]),
-        pid=row["pid"],
-        start_ticks=row["start_ticks"] or identity.start_ticks(row["pid"]) or 0,
-        host_id=UUID(row["host_id"]) if row["host_id"] else None,
-        state=row["state"],
-        restarts=row["restarts"],
-    )
+    proper = {
+        "role": Role(row["role"]),
+        "start_ticks": row["start_ticks"] or identity.start_ticks(row["pid"]) or 0,
+        "host_id": UUID(row["host_id"]) if row.get("host_id") else None,
+    }
+    return Known(**{**row, **proper})
 
 
 def start_clerk(supervisor: UUID, host_names: Sequence[str], pipe: socket.socket, pipes: ChildPipes) -> int:

@@ -32,7 +32,11 @@ class ProcessQuerySet(models.QuerySet["SupervisorProcess"]):
 
 
 class SupervisorProcess(models.Model):
-    """One process. Deleted when it ends in order; a stale heartbeat means that it did not."""
+    """One process. Deleted when it ends in order; a stale heartbeat means that it did not.
+
+    A worker that is down keeps the row of its last process, whose state says why it is not started.
+    `started_at` is when the process was created, by the database's clock.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     supervisor = models.UUIDField(db_index=True)
@@ -50,6 +54,14 @@ class SupervisorProcess(models.Model):
     rss_bytes = models.BigIntegerField(null=True)
     uss_bytes = models.BigIntegerField(null=True)
     cpu_seconds = models.FloatField(null=True)
+    open_files = models.PositiveIntegerField(null=True)
+    threads = models.PositiveIntegerField(null=True)
+    jobs_held = models.PositiveIntegerField(null=True)
+    # How the process before it ended, and since when it has not run for a minute without failing.
+    last_exit = models.CharField(max_length=500, blank=True, default="", db_default="")
+    last_exit_at = models.DateTimeField(null=True)
+    failing_since_at = models.DateTimeField(null=True)
+    is_crash_looping = models.BooleanField(default=False, db_default=False)
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from config.logging import MASK, CurrentStream, LeaveOutGoodProbes, build, line_formatter, mask
+from config.logging import CurrentStream, LeaveOutGoodProbes, build, line_formatter
+from hosts.masking import MASK, mask
 
 
 @pytest.fixture
