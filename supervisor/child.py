@@ -35,6 +35,7 @@ class Child:
     row_key: str = ""
     stacks_clock: float | None = None
     stuck: str = ""
+    holds_host: bool = False
     stacks: int = -1
     crumbs: Breadcrumbs | None = None
     memory_kills: int | None = None

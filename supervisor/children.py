@@ -125,6 +125,7 @@ class Children:
             said = child.progress_said()
             if said:
                 child.seen_clock = now
+                child.holds_host = child.holds_host or b"H" in said
                 if b"R" in said and child.ready_clock is None:
                     child.ready_clock = now
                     ready.append(child)

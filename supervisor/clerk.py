@@ -28,10 +28,11 @@ from hosts.errors import ConfigurationError
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
 from hosts.thinning import SampleThinner
+from hosts.wakeups import SUPERVISORS
 from jobs import poison, reasons, start_deadline
 from jobs.models import Attempt
 from jobs.retention import Policy
-from supervisor import database, processes
+from supervisor import database, processes, requests
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
@@ -65,6 +66,7 @@ class Clerk:
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         self._known: list[Known] = []
         self._deaths: list[dict[str, Any]] = []
+        self._answers: list[dict[str, Any]] = []
         self._hosts_clock = self._beat_clock = self._reasons_clock = self._thin_clock = 0.0
         self._thinner = SampleThinner()
         self._retention = Retention(supervisor, Policy.of_settings())
@@ -110,26 +112,30 @@ class Clerk:
         if self._signals.take() or self._line.is_closed:
             self._stopping = True
         for message in self._line.receive():
-            if "death" in message:
-                self._deaths.append(message["death"])
-                continue
+            self._hear(message)
+        return not self._stopping
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if "death" in message:
+            self._deaths.append(message["death"])
+        elif "answer" in message:
+            self._answers.append(message["answer"])
+        else:
             self._known = [_known(row) for row in message["processes"]]
             self._beat_clock = 0.0
             if message.get("hosts_again"):
                 self._hosts_clock = 0.0
-        return not self._stopping
 
     def _turn(self) -> float:
         now = boot_clock()
         try:
             close_old_connections()
-            self._write_deaths()
+            self._write_what_was_told()
             self._listener = self._listener or listener(self._wake)
-            for poke in self._listener.take():
-                self._line.send({"poke": poke})
+            self._pass_on(self._listener.take())
             if now >= self._hosts_clock:
                 self._hosts_clock = now + _HOSTS_EVERY_SECONDS
-                self._line.send({"hosts": self._hosts()})
+                self._tell_hosts()
             if now >= self._beat_clock:
                 self._beat_clock = now + _BEAT_EVERY_SECONDS
                 processes.beat(self._supervisor, self._known)
@@ -151,12 +157,28 @@ class Clerk:
         next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock, self._retention.next_clock)
         return max(0.0, min(next_clock - now, self._listener.patience))
 
-    def _write_deaths(self) -> None:
+    def _pass_on(self, pokes: list[str]) -> None:
+        for poke in pokes:
+            if poke == SUPERVISORS:
+                self._hosts_clock = 0.0
+            else:
+                self._line.send({"poke": poke})
+
+    def _tell_hosts(self) -> None:
+        hosts = self._hosts()
+        self._line.send({"hosts": hosts})
+        for restart in requests.take([UUID(host["id"]) for host in hosts]):
+            self._line.send({"restart": restart})
+
+    def _write_what_was_told(self) -> None:
         while self._deaths:
             death = self._deaths[0]
             poison.note_kill(UUID(death["attempt"]), death["what"], who="supervisor")
             self._line.send({"written": death["id"]})
             del self._deaths[0]
+        while self._answers:
+            requests.answer(self._answers[0])
+            del self._answers[0]
 
     def _forget_connection(self) -> None:
         if self._listener:

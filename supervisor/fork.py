@@ -42,7 +42,7 @@ class ChildPipes:
     progress: int
 
     def tell(self, byte: bytes) -> None:
-        """R: ready; a dot: still turning. A full pipe says the same already."""
+        """R: ready; H: holds its host; a dot: still turning. A full pipe says the same already."""
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(self.progress, byte)
 

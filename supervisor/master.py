@@ -30,6 +30,7 @@ from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
 from supervisor.postmortem import Death
 from supervisor.reporting import process_rows
+from supervisor.requests import Restarts
 from supervisor.shutdown import Shutdown
 from supervisor.signals import SignalInbox
 from supervisor.worker.breadcrumb import Breadcrumbs
@@ -82,6 +83,7 @@ class Master:
     _signals: SignalInbox = field(init=False)
     _line: LineSocket | None = None
     _deaths: DeathBook = field(default_factory=DeathBook)
+    _restarts: Restarts = field(init=False)
     _turn_clock: float = 0.0
 
     def run(self) -> int:
@@ -101,6 +103,7 @@ class Master:
 
     def _prepare(self) -> None:
         setproctitle("tallyman: master")
+        self._restarts = Restarts(self.children)
         self._signals = SignalInbox(self._wake, _SIGNALS)
         registry.executor_class("docker")  # imported here once, shared by all workers
         database.known_migrations()
@@ -182,15 +185,25 @@ class Master:
     # ── the clerk ─────────────────────────────────────────────────────────────────────────────────────
 
     def _hear_clerk(self) -> None:
+        actions: dict[str, Callable[[Any], None]] = {
+            "hosts": self._want,
+            "poke": self._poke,
+            "restart": self._restart,
+            "written": self._deaths.written,
+        }
         for message in self._line.receive() if self._line else ():
-            if "hosts" in message:
-                self._want(message["hosts"])
-            elif "poke" in message:
-                for child in self.children.workers():
-                    if message["poke"] in {"any", child.key}:
-                        child.tell(POKE)
-            elif "written" in message:
-                self._deaths.written(message["written"])
+            for word, said in message.items():
+                actions[word](said)
+
+    def _poke(self, whom: str) -> None:
+        for child in self.children.workers():
+            if whom in {"any", child.key}:
+                child.tell(POKE)
+
+    def _restart(self, asked: dict[str, str]) -> None:
+        worker = self._restarts.begin(**asked, now=boot_clock())
+        if worker:
+            worker.send(signal.SIGTERM)
 
     def _want(self, hosts: list[dict[str, Any]]) -> None:
         self.wanted = {host["id"]: Wanted(host["name"], host["key"]) for host in hosts}
@@ -204,6 +217,9 @@ class Master:
 
     def _report(self) -> None:
         now = boot_clock()
+        for answer in self._restarts.settled(now):
+            if self._line:
+                self._line.send({"answer": answer})
         if self._line and now >= self._report_clock:
             self._report_clock = now + _REPORT_EVERY_SECONDS
             self._line.send({"processes": self._process_rows()})
@@ -265,6 +281,9 @@ class Master:
         ]
         soonest = min([clock - now for clock in starts if clock > now], default=_LONGEST_WAIT_SECONDS)
         watched = [child.pidfd for child in running.values()]
+        watched += [
+            child.progress for child in running.values() if not child.holds_host and child.key != CLERK
+        ]
         watched += [self._line.fileno()] if self._line and not self._line.is_closed else []
         self._wake.wait(min(soonest, _LONGEST_WAIT_SECONDS), also=watched)
 

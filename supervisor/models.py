@@ -23,6 +23,14 @@ class Role(models.TextChoices):
     STANDALONE = "standalone", "process_container_jobs"
 
 
+class Down(models.TextChoices):
+    """States of workers that have ended and are to be started again."""
+
+    WAITING = "waiting", "Waiting to be started again"
+    CRASH_LOOPING = "crash-looping", "Crash-looping: started ever more seldom"
+    PARKED = "parked", "Parked until its host is edited, or HUP"
+
+
 class ProcessQuerySet(models.QuerySet["SupervisorProcess"]):
     """The words other layers ask for processes in."""
 
@@ -81,3 +89,7 @@ class SupervisorProcess(models.Model):
     def identity(self) -> ProcessIdentity:
         """Who it is, to be looked for where it ran."""
         return ProcessIdentity(self.machine, self.boot_id, self.pid_namespace, self.pid, self.start_ticks)
+
+    def is_dead_without_a_word(self) -> bool:
+        """Whether it is proved dead, and its supervisor does not know, or is dead itself."""
+        return self.state not in Down.values and self.identity.is_proved_dead()

@@ -9,10 +9,8 @@ from hosts import identity
 from hosts.identity import boot_clock
 from supervisor.child import CLERK, Child
 from supervisor.children import Children
-from supervisor.models import Role
+from supervisor.models import Down, Role
 from supervisor.restarts import RestartPolicy
-
-CRASH_LOOPING, PARKED, WAITING = "crash-looping", "parked", "waiting to be restarted"
 
 
 def process_rows(children: Children, wanted: Iterable[str], *, state: str) -> list[dict[str, Any]]:
@@ -43,12 +41,13 @@ def _row_of(child: Child, policy: RestartPolicy, now: float) -> dict[str, Any]:
 
 
 def _row_of_the_dead(key: str, policy: RestartPolicy) -> dict[str, Any]:
-    state = PARKED if policy.parked_key else CRASH_LOOPING if policy.is_crash_looping else WAITING
+    looping = Down.CRASH_LOOPING if policy.is_crash_looping else Down.WAITING
+    state = Down.PARKED if policy.parked_key else looping
     return _row(
         Role.CLERK if key == CLERK else Role.WORKER,
         policy.last_pid or 0,
         policy.last_start_ticks,
-        state,
+        state.value,
         **_history(key, policy),
     )
 

@@ -28,6 +28,7 @@ from supervisor.worker.orphans import Reap
 logger = structlog.get_logger(__name__)
 
 POKE, MORE, LESS, DRAIN = b"p", b"+", b"-", b"d"
+READY, HOLDING = b"R", b"H"
 _SHARE_TO_DETACH = 0.7
 
 
@@ -51,7 +52,7 @@ class WorkerProcess:
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         self._worker: HostWorker | None = None
         self._loop: WorkerLoop | None = None
-        self._quit = self._draining = False
+        self._quit = self._draining = self._told = False
         self._extra_slots = 0
 
     def run(self) -> int:
@@ -70,7 +71,7 @@ class WorkerProcess:
         self._worker = worker
         self._loop = loop = WorkerLoop([worker], self._wake, self)
         self._pass_on()
-        self._pipes.tell(b"R")
+        self._pipes.tell(READY)
         loop.run()
         if not self._quit:
             # The master kills what is left at the timeout itself; the lease is to be given back before.
@@ -89,10 +90,16 @@ class WorkerProcess:
         if seen or not self._take_words():
             return False
         if self._worker:
+            self._tell_that_it_holds(self._worker)
             held, slots = self._worker.held_slots, self._worker.slots
             setproctitle(f"tallyman: worker[{self._worker.host.name}] {held}/{slots} running")
             return not (self._worker.draining and not self._worker.runs)
         return True
+
+    def _tell_that_it_holds(self, worker: HostWorker) -> None:
+        if worker.lease and not self._told:
+            self._told = True
+            self._pipes.tell(HOLDING)
 
     def _take_words(self) -> bool:
         try:
