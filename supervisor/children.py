@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 
 import structlog
@@ -73,14 +73,14 @@ class Children:
         logger.info("child started", child=name, child_pid=pid, restarts=self.policy(key).restarts)
         return child
 
-    def reap(self) -> Iterator[Death]:
-        """Bury those that have ended; as PID 1 strangers, too."""
+    def reap(self, *, spare: Set[int] = frozenset()) -> Iterator[Death]:
+        """Bury those that have ended; as PID 1 strangers, too, but for those that somebody else waits for."""
         for child in list(self.running.values()):
             code = child.exit_code()
             if code is not None:
                 yield self._bury(child, code)
         if os.getpid() == 1:
-            self._reap_strangers()
+            self._reap_strangers(spare)
 
     def _bury(self, child: Child, code: int) -> Death:
         del self.running[child.key]
@@ -105,9 +105,9 @@ class Children:
             )
         return death
 
-    def _reap_strangers(self) -> None:
+    def _reap_strangers(self, spare: Set[int]) -> None:
         """As PID 1, orphans of anybody become our children; nobody else would reap them."""
-        ours = {child.pid for child in self.running.values()}
+        ours = {child.pid for child in self.running.values()} | spare
         while True:
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import (
     DatabaseError,
     InterfaceError,
@@ -138,7 +139,7 @@ class Clerk:
                 self._tell_hosts()
             if now >= self._beat_clock:
                 self._beat_clock = now + _BEAT_EVERY_SECONDS
-                processes.beat(self._supervisor, self._known)
+                self._beat()
             if now >= self._reasons_clock:
                 self._reasons_clock = now + _REASONS_EVERY_SECONDS
                 start_deadline.expire()
@@ -163,6 +164,12 @@ class Clerk:
                 self._hosts_clock = 0.0
             else:
                 self._line.send({"poke": poke})
+
+    def _beat(self) -> None:
+        memory = processes.beat(self._supervisor, self._known)
+        limit = settings.TALLYMAN_WORKER_MAX_MEMORY_BYTES
+        if limit and (too_big := {pid: size for pid, size in memory.items() if size > limit}):
+            self._line.send({"too_big": too_big})
 
     def _tell_hosts(self) -> None:
         hosts = self._hosts()
@@ -203,14 +210,14 @@ class Clerk:
 
 def _row_key(host: DockerHost) -> str:
     """Changes when the settings of a host do, by whatever way they were changed."""
-    settings = (
+    relevant = (
         host.updated_at,
         host.executor_type,
         host.connection_string,
         host.executor_config,
         host.is_active,
     )
-    return hashlib.sha256(repr(settings).encode()).hexdigest()
+    return hashlib.sha256(repr(relevant).encode()).hexdigest()
 
 
 def _some_names() -> list[str]:

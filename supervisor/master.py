@@ -29,6 +29,7 @@ from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
 from supervisor.postmortem import Death
+from supervisor.reloading import Program, Trial
 from supervisor.reporting import process_rows
 from supervisor.requests import Restarts
 from supervisor.shutdown import Shutdown
@@ -42,6 +43,7 @@ logger = structlog.get_logger(__name__)
 _REPORT_EVERY_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 1.0
 _OVERSLEPT_SECONDS = 3.0
+_SHORTEST_LIFE_SECONDS = 10.0  # of a worker over its memory limit: one that can never keep it must not spin
 _ENDS_THE_BOOT = {CONFIGURATION, TRY_LATER, NOT_FOUND}
 _SIGNALS = (
     signal.SIGTERM,
@@ -75,6 +77,9 @@ class Master:
     wanted: dict[str, Wanted] = field(default_factory=dict)
     exit_code: int = OK
     _stopping: bool = False
+    _replacing: bool = False
+    _trial: Trial | None = None
+    _program: Program = field(default_factory=Program)
     _draining: bool = False
     _booted: bool = False
     _extra_slots: int = 0
@@ -89,7 +94,16 @@ class Master:
     def run(self) -> int:
         """Supervise until told to stop; the exit code of the command."""
         self._prepare()
-        while not self._stopping:
+        while True:
+            self._supervise()
+            if not self._shut_down():
+                return self.exit_code
+            # Only if this fails it comes back, and the old code goes on.
+            self._program.replace(_SIGNALS)
+            self._replacing = False
+
+    def _supervise(self) -> None:
+        while not (self._stopping or self._replacing):
             self._act_on_signals()
             self._reap()
             self._forgive_sleep()
@@ -98,15 +112,17 @@ class Master:
             self.children.stop_the_stuck()
             self._start_missing()
             self._report()
+            self._judge_trial()
             self._wait()
-        return self._shut_down()
 
     def _prepare(self) -> None:
         setproctitle("tallyman: master")
         self._restarts = Restarts(self.children)
         self._signals = SignalInbox(self._wake, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # held back if we were executed anew
         registry.executor_class("docker")  # imported here once, shared by all workers
         database.known_migrations()
+        self._program.remember()
         connections.close_all()
         gc.collect()
         gc.disable()
@@ -153,7 +169,7 @@ class Master:
         return self.children.fork(key, name, row_key, main, close=held)
 
     def _reap(self) -> None:
-        for death in self.children.reap():
+        for death in self.children.reap(spare={self._trial.pid} if self._trial else set()):
             self._report_clock = 0.0
             self._count_against(death)
             # Later on the clerk may come and go with the database: workers run on without it.
@@ -189,6 +205,7 @@ class Master:
             "hosts": self._want,
             "poke": self._poke,
             "restart": self._restart,
+            "too_big": self._recycle,
             "written": self._deaths.written,
         }
         for message in self._line.receive() if self._line else ():
@@ -214,6 +231,16 @@ class Master:
             elif child.row_key != self.wanted[child.key].row_key:
                 child.row_key = self.wanted[child.key].row_key
                 child.tell(POKE)
+
+    def _recycle(self, too_big: dict[str, int]) -> None:
+        """Let workers whose memory, by their pid, is over the limit give way to fresh ones."""
+        for child in self.children.workers():
+            memory = too_big.get(str(child.pid))
+            if memory and child.holds_host and boot_clock() - child.started_clock > _SHORTEST_LIFE_SECONDS:
+                logger.warning(
+                    "worker is recycled", child=child.name, reason=f"it takes {memory} bytes of memory"
+                )
+                child.send(signal.SIGTERM)
 
     def _report(self) -> None:
         now = boot_clock()
@@ -252,6 +279,17 @@ class Master:
             policy.reset()
         if self._line:
             self._line.send({"processes": self._process_rows(), "hosts_again": True})
+        if self._draining or not self._program.has_changed():
+            logger.info("hosts are read again; nothing has changed in code and settings")
+        else:
+            logger.info("code or settings have changed; trying them out")
+            if self._trial:
+                self._trial.give_up()
+            self._trial = self._program.try_out()
+
+    def _judge_trial(self) -> None:
+        if self._trial and (went_well := self._trial.is_over()) is not None:
+            self._trial, self._replacing = None, went_well
 
     def _log_status(self) -> None:
         for row in self._process_rows():
@@ -273,7 +311,7 @@ class Master:
     def _wait(self) -> None:
         if self._draining and not self.children.workers():
             self._stopping = True
-        if self._stopping:
+        if self._stopping or self._replacing:
             return
         now, running = boot_clock(), self.children.running
         starts = [
@@ -284,12 +322,19 @@ class Master:
         watched += [
             child.progress for child in running.values() if not child.holds_host and child.key != CLERK
         ]
+        watched += [self._trial.fileno()] if self._trial else []
         watched += [self._line.fileno()] if self._line and not self._line.is_closed else []
         self._wake.wait(min(soonest, _LONGEST_WAIT_SECONDS), also=watched)
 
-    def _shut_down(self) -> int:
-        logger.info("supervisor stops; containers run on")
-        Shutdown(self.children, self._signals, self._wake, self._reap).run(
-            self.options.shutdown_timeout_seconds
-        )
-        return self.exit_code
+    def _shut_down(self) -> bool:
+        """End all children. True: to start anew, unless somebody has said stop meanwhile."""
+        if self._replacing:
+            logger.info("supervisor starts anew; containers run on")
+        else:
+            logger.info("supervisor stops; containers run on")
+        if self._trial:
+            self._trial.give_up()
+            self._trial = None
+        end = Shutdown(self.children, self._signals, self._wake, self._reap)
+        end.run(self.options.shutdown_timeout_seconds)
+        return self._replacing and not (self._stopping or end.told_to_stop)

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from setproctitle import setproctitle
 
 from hosts import identity, installation
+from hosts.identity import boot_clock
 from hosts.models import DockerHost
 from supervisor import database
 from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
 from supervisor.fork import ChildPipes
+from supervisor.recycling import Recycling
 from supervisor.signals import SignalInbox
 from supervisor.watchdog import Watchdog
 from supervisor.worker.breadcrumb import Breadcrumbs
@@ -54,6 +57,11 @@ class WorkerProcess:
         self._loop: WorkerLoop | None = None
         self._quit = self._draining = self._told = False
         self._extra_slots = 0
+        self._boot_clock = boot_clock()
+        self._recycling = Recycling(
+            max_age_seconds=settings.TALLYMAN_WORKER_MAX_AGE_SECONDS,
+            max_jobs=settings.TALLYMAN_WORKER_MAX_JOBS,
+        )
 
     def run(self) -> int:
         """Work until told to stop or until there is nothing to do here; one of `supervisor.exit_codes`."""
@@ -93,8 +101,15 @@ class WorkerProcess:
             self._tell_that_it_holds(self._worker)
             held, slots = self._worker.held_slots, self._worker.slots
             setproctitle(f"tallyman: worker[{self._worker.host.name}] {held}/{slots} running")
-            return not (self._worker.draining and not self._worker.runs)
+            return not (self._worker.draining and not self._worker.runs) and not self._is_worn(self._worker)
         return True
+
+    def _is_worn(self, worker: HostWorker) -> bool:
+        age = boot_clock() - self._boot_clock
+        why = self._recycling.why(age_seconds=age, jobs=worker.claimed_count) if worker.lease else ""
+        if why:
+            logger.info("worker recycles itself", host=worker.host.name, reason=why)
+        return bool(why)
 
     def _tell_that_it_holds(self, worker: HostWorker) -> None:
         if worker.lease and not self._told:
