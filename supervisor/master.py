@@ -28,6 +28,7 @@ from supervisor.deaths import DeathBook, memory_kills, words
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
+from supervisor.models import DRAINING, RUNNING
 from supervisor.postmortem import Death
 from supervisor.reloading import Program, Trial
 from supervisor.reporting import process_rows
@@ -252,7 +253,7 @@ class Master:
             self._line.send({"processes": self._process_rows()})
 
     def _process_rows(self) -> list[dict[str, Any]]:
-        state = "draining" if self._draining else "running"
+        state = DRAINING if self._draining else RUNNING
         return process_rows(self.children, self.wanted, state=state)
 
     # ── signals ───────────────────────────────────────────────────────────────────────────────────────

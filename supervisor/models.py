@@ -23,6 +23,9 @@ class Role(models.TextChoices):
     STANDALONE = "standalone", "process_container_jobs"
 
 
+RUNNING, STARTING, DRAINING = "running", "starting", "draining"
+
+
 class Down(models.TextChoices):
     """States of workers that have ended and are to be started again."""
 

@@ -9,7 +9,7 @@ from hosts import identity
 from hosts.identity import boot_clock
 from supervisor.child import CLERK, Child
 from supervisor.children import Children
-from supervisor.models import Down, Role
+from supervisor.models import RUNNING, STARTING, Down, Role
 from supervisor.restarts import RestartPolicy
 
 
@@ -36,7 +36,7 @@ def _row_of(child: Child, policy: RestartPolicy, now: float) -> dict[str, Any]:
     history = _history(child.key, policy)
     if policy.is_forgiven(ready_seconds):
         history |= {"failing_clock": None, "is_crash_looping": False}
-    state = "starting" if child.ready_clock is None else "running"
+    state = STARTING if child.ready_clock is None else RUNNING
     return _row(role, child.pid, child.start_ticks, state, **history)
 
 
