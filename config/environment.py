@@ -95,6 +95,13 @@ def env_file() -> Path | None:
     return BASE_DIR / named if named else None
 
 
+def files() -> list[Path]:
+    """The files that settings come from: the one of development, and those named by a `NAME_FILE`."""
+    named = [Path(value) for name, value in sorted(os.environ.items()) if name.endswith("_FILE") and value]
+    own = env_file()
+    return [path for path in [own, *named] if path is not None and (path == own or path.is_file())]
+
+
 def load() -> Environment:
     """The environment, with what the development file adds."""
     env = Environment()

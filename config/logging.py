@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import logging.config
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -18,17 +17,9 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from config.environment import Environment
+from hosts.masking import mask_field
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-MASK = "•••"
-
-SECRET_NAME = re.compile(r"pass(?!ed|es|ing|ive)|secret|token|authori[sz]ation|api[-_]?key", re.IGNORECASE)
-# Both begin with fixed text and are bounded: a log line may be long, and anybody's.
-URL_CREDENTIALS = re.compile(r"(?<=://)[^\s/@:]{0,256}:[^\s/@]{1,1024}(?=@)")
-ASSIGNMENT = re.compile(
-    r"((?:password|passwd|secret|token|api[-_]?key)[\w-]{0,40}=)(?!=)(?:'[^']*'|\"[^\"]*\"|[^\s&,;'\")]+)",
-    re.IGNORECASE,
-)
 
 
 PROBES = ("/health/", "/metrics")
@@ -66,28 +57,9 @@ class LeaveOutAnsweredProbes(logging.Filter):
         return not (path.startswith(PROBES) and getattr(record, "status_code", None) == 503)  # noqa: PLR2004
 
 
-def mask(value: Any) -> Any:
-    """The value without credentials: those under a telling key, inside URLs, and after `password=`."""
-    if value is None or isinstance(value, int | float):
-        return value
-    if isinstance(value, str):
-        return ASSIGNMENT.sub(rf"\1{MASK}", URL_CREDENTIALS.sub(MASK, value))
-    if isinstance(value, Mapping):
-        return {str(key): _mask_field(str(key), one) for key, one in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [mask(one) for one in value]
-    return mask(repr(value) if isinstance(value, BaseException) else str(value))
-
-
-def _mask_field(key: str, value: Any) -> Any:
-    if SECRET_NAME.search(key) and value is not None and not isinstance(value, bool):
-        return MASK
-    return mask(value)
-
-
 def mask_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """structlog's form of `mask`; the last step before a line is written."""
-    return {key: _mask_field(key, one) for key, one in event.items()}
+    return {key: mask_field(key, one) for key, one in event.items()}
 
 
 def add_pid(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

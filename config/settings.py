@@ -35,6 +35,13 @@ TALLYMAN_ALLOW_PROCESS_EXECUTOR: bool = env.flag("TALLYMAN_ALLOW_PROCESS_EXECUTO
 TALLYMAN_PROCESS_ROOT: Path = BASE_DIR / env.text("TALLYMAN_PROCESS_ROOT", "var/process")
 TALLYMAN_POLL_INTERVAL_SECONDS: float = env.number("TALLYMAN_POLL_INTERVAL_SECONDS", 5.0, minimum=0.05)
 TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS: float = env.number("TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS", 4.0, minimum=0.1)
+# A worker that is older, has claimed more jobs or takes more memory gives way to a fresh one, without any
+# interruption; 0: never.
+TALLYMAN_WORKER_MAX_AGE_SECONDS: float = env.number("TALLYMAN_WORKER_MAX_AGE_SECONDS", 0.0)
+TALLYMAN_WORKER_MAX_JOBS: int = env.whole("TALLYMAN_WORKER_MAX_JOBS", 0)
+TALLYMAN_WORKER_MAX_MEMORY_BYTES: int = env.whole("TALLYMAN_WORKER_MAX_MEMORY_BYTES", 1024**3)
+# What a supervisor that is sent HUP looks at, beside its code, to see whether it must start anew.
+TALLYMAN_SETTINGS_FILES: list[Path] = _environment.files()
 # How long the container of an ended job is kept on its engine.
 TALLYMAN_RETENTION_HOURS: float = env.number("TALLYMAN_RETENTION_HOURS", 0.0)
 # Containers of ours of which no row tells: only reported, or removed once they have been seen that long.

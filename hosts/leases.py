@@ -104,9 +104,12 @@ def _locked(host_id: UUID) -> HostLease:
 
 
 def _is_free(row: HostLease, *, even_expired: bool) -> bool:
-    if row.owner is None or row.released_at is not None:
-        return True
-    if even_expired and row.is_expired:  # type: ignore[attr-defined]
+    return is_free(row, is_expired=even_expired and row.is_expired)  # type: ignore[attr-defined]
+
+
+def is_free(row: HostLease, *, is_expired: bool) -> bool:
+    """Whether nobody holds the host any more; by the database's clock, its lease has expired or not."""
+    if row.owner is None or row.released_at is not None or is_expired:
         return True
     holder = ProcessIdentity(row.machine, row.boot_id, row.pid_namespace, row.pid or 0, row.start_ticks or 0)
     return holder.is_proved_dead()

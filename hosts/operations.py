@@ -11,9 +11,10 @@ from django.db.models.functions import Now
 from hosts import registries, wakeups
 from hosts.errors import ConfigurationError, TallymanError
 from hosts.executors.registry import executor_class
-from hosts.models import Availability, DockerHost, HostRequest, RequestVerb
+from hosts.models import Availability, DockerHost, DrainThen, HostRequest, RequestVerb
 
 REQUEST_LASTS = timedelta(seconds=60)
+_NO_DEADLINE: dict[str, object] = {"drain_deadline_at": None, "drain_then": DrainThen.WAIT}
 _REMOVED = "This host was removed; add it again first."
 
 
@@ -23,24 +24,51 @@ class HostRefused(TallymanError):
 
 def cordon(host_id: UUID) -> None:
     """Take no new jobs on the host; the running ones go on."""
-    _want(host_id, availability=Availability.CORDONED)
+    _want(host_id, availability=Availability.CORDONED, **_NO_DEADLINE)
 
 
-def drain(host_id: UUID) -> None:
-    """Take no new jobs on the host, and wait for the running ones to end."""
-    _want(host_id, availability=Availability.DRAINING)
+def drain(host_id: UUID, *, deadline_seconds: float | None = None, then: DrainThen = DrainThen.WAIT) -> None:
+    """Take no new jobs on the host, and wait for the running ones to end.
+
+    After `deadline_seconds`, if given, those that still run are stopped, or waited for as before.
+    """
+    deadline = None if deadline_seconds is None else Now() + timedelta(seconds=deadline_seconds)
+    _want(host_id, availability=Availability.DRAINING, drain_deadline_at=deadline, drain_then=then)
 
 
 def activate(host_id: UUID) -> None:
     """Let the host take jobs again, if it was cordoned, draining or switched off."""
-    _want(host_id, availability=Availability.ACTIVE, is_active=True)
+    _want(host_id, availability=Availability.ACTIVE, is_active=True, **_NO_DEADLINE)
 
 
 def request_test(host_id: UUID, *, by: str) -> HostRequest:
     """Ask the worker that holds the host to test its connection; the answer comes into the row."""
-    request = HostRequest.objects.create(
-        host_id=host_id, verb=RequestVerb.TEST, by=by, expires_at=Now() + REQUEST_LASTS
-    )
+    return _request(host_id, RequestVerb.TEST, by)
+
+
+def request_restart(host_id: UUID, *, by: str) -> HostRequest:
+    """Ask the host's supervisor for another worker process; containers run on."""
+    request = _request(host_id, RequestVerb.RESTART, by)
+    wakeups.notify_supervisors()
+    return request
+
+
+def pause(host_id: UUID, *, by: str) -> HostRequest:
+    """Take no new jobs on the host; its worker answers when it knows."""
+    with transaction.atomic():
+        cordon(host_id)
+        return _request(host_id, RequestVerb.PAUSE, by)
+
+
+def resume(host_id: UUID, *, by: str) -> HostRequest:
+    """Take jobs again on a host that was paused, cordoned or draining; its worker answers when it knows."""
+    with transaction.atomic():
+        _want(host_id, availability=Availability.ACTIVE, **_NO_DEADLINE)
+        return _request(host_id, RequestVerb.RESUME, by)
+
+
+def _request(host_id: UUID, verb: RequestVerb, by: str) -> HostRequest:
+    request = HostRequest.objects.create(host_id=host_id, verb=verb, by=by, expires_at=Now() + REQUEST_LASTS)
     wakeups.notify(host_id)
     return request
 

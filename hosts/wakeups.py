@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 CHANNEL = "tallyman_wakeups"
 ANY = "any"
+SUPERVISORS = "supervisors"
 
 
 def notify(host_id: UUID | None) -> None:
@@ -20,6 +21,12 @@ def notify(host_id: UUID | None) -> None:
     if connection.vendor == "postgresql":
         # Robust: the job is committed, and a hint that was not sent must not look like a failed submission.
         transaction.on_commit(lambda: _send(str(host_id) if host_id else ANY), robust=True)
+
+
+def notify_supervisors() -> None:
+    """Let every supervisor look for what is asked of it, once the transaction has committed."""
+    if connection.vendor == "postgresql":
+        transaction.on_commit(lambda: _send(SUPERVISORS), robust=True)
 
 
 def _send(payload: str) -> None:

@@ -96,7 +96,8 @@ def anything_shared() -> bool:
     return shared.exclude(not_before_at__gt=Now()).exists()
 
 
-_WAITING = f"status = '{JobStatus.PENDING}' AND hold = ''"
+_GOING = "NOT EXISTS (SELECT 1 FROM hosts_installation WHERE paused_at IS NOT NULL)"  # see hosts.pausing
+_WAITING = f"status = '{JobStatus.PENDING}' AND hold = '' AND {_GOING}"
 _PINNED, _SHARED = "docker_host_id = %s", "docker_host_id IS NULL"
 # What a frozen spec, an attempt and a run are made of.
 _PARTS = {

@@ -42,6 +42,8 @@ def write() -> int:
     changed += _write_backoffs(free.filter(later))
     due = free.exclude(later)
     hosts = list(obstacles.hosts())
+    if paused := pause_reason(hosts):
+        return changed + _set(due, paused)
     for host in hosts:
         reason = host_reason(host)
         changed += _set_waiting(due.filter(docker_host_id=host.pk), reason and f"Host {host.name} {reason}")
@@ -55,6 +57,7 @@ def host_reason(host: DockerHost) -> str:
         return ""
     held: int = host.held  # type: ignore[attr-defined]  # annotated
     return {
+        Obstacle.PAUSED: "is paused with all the others",
         Obstacle.SWITCHED_OFF: "is switched off",
         Obstacle.CORDONED: f"is {host.availability}",
         Obstacle.PARKED: f"is parked: {host.state_reason}",
@@ -69,6 +72,15 @@ def _not_online(host: DockerHost) -> str:
         return "has not been seen yet"
     since = f" since {clock(host.state_since_at)}" if host.state_since_at else ""
     return f"is {host.state}{since}: {host.state_reason.removeprefix(f'{host.name}: ')}"
+
+
+def pause_reason(hosts: list[DockerHost]) -> str:
+    """Why no host takes anything; empty unless all claims are paused."""
+    paused = next((host for host in hosts if obstacle(host) is Obstacle.PAUSED), None)
+    if paused is None:
+        return ""
+    since, by = paused.paused_at, paused.paused_by  # type: ignore[attr-defined]  # annotated
+    return f"All claims are paused since {clock(since)} by {by}; manage.py supervisor resume --all ends that"
 
 
 def shared_reason(hosts: list[DockerHost]) -> str:

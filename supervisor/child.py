@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 from dataclasses import dataclass
-from typing import Any
 
 from supervisor.worker.breadcrumb import Breadcrumbs
 
@@ -19,7 +18,8 @@ class Child:
 
     It is signalled by its pidfd, so never another process that got its pid; it shows its progress and hears
     words over pipes. `stacks` is memory to which it writes where its threads were when it crashed; `crumbs`
-    tell what it was at; `memory_kills` is how many of our control group the kernel had killed at its start.
+    tell what it was at; `memory_kills` is how many of our control group the kernel had killed at its start;
+    `stuck` says why its master gave it up, if it did.
     """
 
     key: str
@@ -34,6 +34,8 @@ class Child:
     ready_clock: float | None = None
     row_key: str = ""
     stacks_clock: float | None = None
+    stuck: str = ""
+    holds_host: bool = False
     stacks: int = -1
     crumbs: Breadcrumbs | None = None
     memory_kills: int | None = None
@@ -54,11 +56,6 @@ class Child:
         self.seen_clock += seconds
         if self.stacks_clock is not None:
             self.stacks_clock += seconds
-
-    def row(self, role: str, host_id: str | None, restarts: int) -> dict[str, Any]:
-        """What the clerk is told of it."""
-        state = "starting" if self.ready_clock is None else "running"
-        return process_row(role, self.pid, self.start_ticks, state, host_id=host_id, restarts=restarts)
 
     def close(self) -> None:
         """Let its descriptors go."""
@@ -89,17 +86,3 @@ class Child:
         if result is None:
             return None
         return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
-
-
-def process_row(
-    role: str, pid: int, start_ticks: int, state: str, *, host_id: str | None = None, restarts: int = 0
-) -> dict[str, Any]:
-    """One process as the clerk is told of it."""
-    return {
-        "role": role,
-        "pid": pid,
-        "start_ticks": start_ticks,
-        "host_id": host_id,
-        "state": state,
-        "restarts": restarts,
-    }

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import (
     DatabaseError,
     InterfaceError,
@@ -28,17 +29,18 @@ from hosts.errors import ConfigurationError
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
 from hosts.thinning import SampleThinner
+from hosts.wakeups import SUPERVISORS
 from jobs import poison, reasons, start_deadline
-from jobs.models import Attempt
 from jobs.retention import Policy
-from supervisor import database, processes
+from supervisor import database, membership, processes, requests
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
 from supervisor.listening import Listener, listener
-from supervisor.models import Role
+from supervisor.models import DRAINING, Role
 from supervisor.processes import Known
 from supervisor.retention import Retention
+from supervisor.sharing import Share
 from supervisor.signals import SignalInbox
 from supervisor.watchdog import Watchdog
 from supervisor.worker.inbox import Wake
@@ -51,6 +53,8 @@ _REASONS_EVERY_SECONDS = 2.0
 _AFTER_TROUBLE_SECONDS = 1.0
 _THIN_EVERY_SECONDS = 60.0
 _THIN_AGAIN_SECONDS = 1.0
+# After an outage: longer than others take to find that it is over, to beat, and to renew their leases.
+_QUIET_SECONDS = 15.0
 
 
 class Clerk:
@@ -65,10 +69,12 @@ class Clerk:
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         self._known: list[Known] = []
         self._deaths: list[dict[str, Any]] = []
+        self._answers: list[dict[str, Any]] = []
         self._hosts_clock = self._beat_clock = self._reasons_clock = self._thin_clock = 0.0
         self._thinner = SampleThinner()
         self._retention = Retention(supervisor, Policy.of_settings())
         self._listener: Listener | None = None
+        self._share: Share | None = None
         self._stopping = self._in_trouble = False
 
     def run(self) -> int:
@@ -110,36 +116,39 @@ class Clerk:
         if self._signals.take() or self._line.is_closed:
             self._stopping = True
         for message in self._line.receive():
-            if "death" in message:
-                self._deaths.append(message["death"])
-                continue
+            self._hear(message)
+        return not self._stopping
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if "death" in message:
+            self._deaths.append(message["death"])
+        elif "answer" in message:
+            self._answers.append(message["answer"])
+        else:
             self._known = [_known(row) for row in message["processes"]]
             self._beat_clock = 0.0
             if message.get("hosts_again"):
                 self._hosts_clock = 0.0
-        return not self._stopping
 
     def _turn(self) -> float:
         now = boot_clock()
         try:
             close_old_connections()
-            self._write_deaths()
+            self._be_quiet_after_trouble(now)
+            self._write_what_was_told()
             self._listener = self._listener or listener(self._wake)
-            for poke in self._listener.take():
-                self._line.send({"poke": poke})
-            if now >= self._hosts_clock:
-                self._hosts_clock = now + _HOSTS_EVERY_SECONDS
-                self._line.send({"hosts": self._hosts()})
+            self._pass_on(self._listener.take())
             if now >= self._beat_clock:
                 self._beat_clock = now + _BEAT_EVERY_SECONDS
-                processes.beat(self._supervisor, self._known)
+                self._beat()
+            if now >= self._hosts_clock and self._known:
+                self._hosts_clock = now + _HOSTS_EVERY_SECONDS
+                self._tell_hosts()
             if now >= self._reasons_clock:
                 self._reasons_clock = now + _REASONS_EVERY_SECONDS
                 start_deadline.expire()
                 reasons.write()
-            if now >= self._thin_clock:
-                more = self._thinner.thin()
-                self._thin_clock = now + (_THIN_AGAIN_SECONDS if more else _THIN_EVERY_SECONDS)
+            self._thin(now)
             self._retention.turn(now)
         except (DatabaseError, InterfaceError) as exc:
             if not self._in_trouble:
@@ -151,12 +160,44 @@ class Clerk:
         next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock, self._retention.next_clock)
         return max(0.0, min(next_clock - now, self._listener.patience))
 
-    def _write_deaths(self) -> None:
+    def _be_quiet_after_trouble(self, now: float) -> None:
+        if self._in_trouble and self._share:
+            self._share.be_quiet_until(now + _QUIET_SECONDS)
+
+    def _pass_on(self, pokes: list[str]) -> None:
+        for poke in pokes:
+            if poke == SUPERVISORS:
+                self._hosts_clock = 0.0
+            else:
+                self._line.send({"poke": poke})
+
+    def _thin(self, now: float) -> None:
+        if now >= self._thin_clock:
+            more = self._thinner.thin()
+            self._thin_clock = now + (_THIN_AGAIN_SECONDS if more else _THIN_EVERY_SECONDS)
+
+    def _beat(self) -> None:
+        memory = processes.beat(self._supervisor, self._known)
+        limit = settings.TALLYMAN_WORKER_MAX_MEMORY_BYTES
+        if limit and (too_big := {pid: size for pid, size in memory.items() if size > limit}):
+            self._line.send({"too_big": too_big})
+
+    def _tell_hosts(self) -> None:
+        hosts = self._hosts()
+        told = [{"id": str(host.pk), "name": host.name, "key": _row_key(host)} for host in hosts]
+        self._line.send({"hosts": told})
+        for restart in requests.take([host.pk for host in hosts]):
+            self._line.send({"restart": restart})
+
+    def _write_what_was_told(self) -> None:
         while self._deaths:
             death = self._deaths[0]
             poison.note_kill(UUID(death["attempt"]), death["what"], who="supervisor")
             self._line.send({"written": death["id"]})
             del self._deaths[0]
+        while self._answers:
+            requests.answer(self._answers[0])
+            del self._answers[0]
 
     def _forget_connection(self) -> None:
         if self._listener:
@@ -168,27 +209,30 @@ class Clerk:
         known = DockerHost.objects.filter(name__in=self._host_names, archived_at=None)
         return sorted(set(self._host_names) - set(known.values_list("name", flat=True)))
 
-    def _hosts(self) -> list[dict[str, Any]]:
-        hosts = DockerHost.objects.active()
-        # A host that was switched off keeps its worker until nothing runs on it any more.
-        busy = Attempt.objects.open().values("host_id")
-        wanted = hosts | DockerHost.objects.filter(pk__in=busy)
-        if self._host_names:
-            wanted = wanted.filter(name__in=self._host_names)
-        rows = wanted.distinct().defer("secret_config")
-        return [{"id": str(host.pk), "name": host.name, "key": _row_key(host)} for host in rows]
+    def _hosts(self) -> list[DockerHost]:
+        """The hosts that this supervisor shall hold."""
+        now, hosts = boot_clock(), membership.hosts_to_work(self._host_names)
+        if self._share is None:  # a new clerk: the master has what the one before it decided
+            before = {known.host_id: now for known in self._known if known.host_id}
+            self._share = Share(self._supervisor, before)
+        others = membership.colleagues(self._supervisor)
+        members = {**others.counts, self._supervisor: len(self._share.held)}
+        draining = any(known.state == DRAINING for known in self._known)
+        seen = membership.sights(hosts, others, self._known)
+        held = self._share.decide(seen, members, now, may_take=not draining)
+        return [host for host in hosts if host.pk in held]
 
 
 def _row_key(host: DockerHost) -> str:
     """Changes when the settings of a host do, by whatever way they were changed."""
-    settings = (
+    relevant = (
         host.updated_at,
         host.executor_type,
         host.connection_string,
         host.executor_config,
         host.is_active,
     )
-    return hashlib.sha256(repr(settings).encode()).hexdigest()
+    return hashlib.sha256(repr(relevant).encode()).hexdigest()
 
 
 def _some_names() -> list[str]:
@@ -196,14 +240,12 @@ def _some_names() -> list[str]:
 
 
 def _known(row: dict[str, Any]) -> Known:
-    return Known(
-        role=Role(row["role"]),
-        pid=row["pid"],
-        start_ticks=row["start_ticks"] or identity.start_ticks(row["pid"]) or 0,
-        host_id=UUID(row["host_id"]) if row["host_id"] else None,
-        state=row["state"],
-        restarts=row["restarts"],
-    )
+    proper = {
+        "role": Role(row["role"]),
+        "start_ticks": row["start_ticks"] or identity.start_ticks(row["pid"]) or 0,
+        "host_id": UUID(row["host_id"]) if row.get("host_id") else None,
+    }
+    return Known(**{**row, **proper})
 
 
 def start_clerk(supervisor: UUID, host_names: Sequence[str], pipe: socket.socket, pipes: ChildPipes) -> int:

@@ -16,16 +16,20 @@ import random
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
 from setproctitle import setproctitle
 
+from hosts import masking
 from supervisor.exit_codes import INTERNAL
 
 logger = structlog.get_logger(__name__)
 
+# Before the last words of a child that an exception ended, where faulthandler writes its stacks.
+UNCAUGHT = "uncaught: "
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -38,7 +42,7 @@ class ChildPipes:
     progress: int
 
     def tell(self, byte: bytes) -> None:
-        """R: ready; a dot: still turning. A full pipe says the same already."""
+        """R: ready; H: holds its host; a dot: still turning. A full pipe says the same already."""
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(self.progress, byte)
 
@@ -71,7 +75,7 @@ def fork(
     code = INTERNAL
     try:
         _become_child(master, title, [*close, control_writer, progress_reader], held, stacks)
-        code = _run(main, ChildPipes(control_reader, progress_writer))
+        code = _run(main, ChildPipes(control_reader, progress_writer), stacks)
     finally:
         os._exit(code)
 
@@ -95,12 +99,20 @@ def _become_child(master: int, title: str, close: Iterable[int], held: Iterable[
     signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-def _run(main: Callable[[ChildPipes], int], pipes: ChildPipes) -> int:
+def _run(main: Callable[[ChildPipes], int], pipes: ChildPipes, stacks: int) -> int:
     try:
         return main(pipes)
-    except Exception:  # the last place to say why; the master sees the exit code only
+    except Exception as exc:  # the last place to say why; the master sees the exit code and these words only
         logger.exception("child crashed")
+        os.write(stacks, f"{UNCAUGHT}{_last_line(exc)}\n".encode(errors="replace"))
         return INTERNAL
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _last_line(error: Exception) -> str:
+    """The last line of its traceback, and where it was raised."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    words = " ".join("".join(traceback.format_exception_only(error)).split())
+    return f"{masking.mask_text(words)} ({os.path.basename(frame.filename)}:{frame.lineno})"

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from hosts.models import HostRequest
-from hosts.wakeups import ANY, CHANNEL
+from hosts.wakeups import ANY, CHANNEL, SUPERVISORS
 from jobs.models import ContainerJob
 from supervisor.worker.inbox import Wake
 
@@ -25,7 +25,7 @@ class Listener(Protocol):
     patience: float
 
     def take(self) -> list[str]:
-        """Whom to wake: ids of hosts, or "any"; each once."""
+        """Whom to wake: ids of hosts, or "any", and perhaps "supervisors"; each once."""
 
     def close(self) -> None:
         """Stop listening."""
@@ -52,7 +52,8 @@ class PostgresListener:
         if self._missed:
             self._missed = False
             hosts.add(ANY)
-        return [ANY] if ANY in hosts else sorted(hosts)
+        # "Any" says it of every host, but not of the supervisors themselves.
+        return [ANY, *hosts & {SUPERVISORS}] if ANY in hosts else sorted(hosts)
 
     def close(self) -> None:
         """Stop waiting on the socket; the connection is closed by its owner."""

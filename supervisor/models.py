@@ -23,6 +23,17 @@ class Role(models.TextChoices):
     STANDALONE = "standalone", "process_container_jobs"
 
 
+RUNNING, STARTING, DRAINING = "running", "starting", "draining"
+
+
+class Down(models.TextChoices):
+    """States of workers that have ended and are to be started again."""
+
+    WAITING = "waiting", "Waiting to be started again"
+    CRASH_LOOPING = "crash-looping", "Crash-looping: started ever more seldom"
+    PARKED = "parked", "Parked until its host is edited, or HUP"
+
+
 class ProcessQuerySet(models.QuerySet["SupervisorProcess"]):
     """The words other layers ask for processes in."""
 
@@ -32,7 +43,11 @@ class ProcessQuerySet(models.QuerySet["SupervisorProcess"]):
 
 
 class SupervisorProcess(models.Model):
-    """One process. Deleted when it ends in order; a stale heartbeat means that it did not."""
+    """One process. Deleted when it ends in order; a stale heartbeat means that it did not.
+
+    A worker that is down keeps the row of its last process, whose state says why it is not started.
+    `started_at` is when the process was created, by the database's clock.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     supervisor = models.UUIDField(db_index=True)
@@ -50,6 +65,14 @@ class SupervisorProcess(models.Model):
     rss_bytes = models.BigIntegerField(null=True)
     uss_bytes = models.BigIntegerField(null=True)
     cpu_seconds = models.FloatField(null=True)
+    open_files = models.PositiveIntegerField(null=True)
+    threads = models.PositiveIntegerField(null=True)
+    jobs_held = models.PositiveIntegerField(null=True)
+    # How the process before it ended, and since when it has not run for a minute without failing.
+    last_exit = models.CharField(max_length=500, blank=True, default="", db_default="")
+    last_exit_at = models.DateTimeField(null=True)
+    failing_since_at = models.DateTimeField(null=True)
+    is_crash_looping = models.BooleanField(default=False, db_default=False)
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
 
@@ -69,3 +92,7 @@ class SupervisorProcess(models.Model):
     def identity(self) -> ProcessIdentity:
         """Who it is, to be looked for where it ran."""
         return ProcessIdentity(self.machine, self.boot_id, self.pid_namespace, self.pid, self.start_ticks)
+
+    def is_dead_without_a_word(self) -> bool:
+        """Whether it is proved dead, and its supervisor does not know, or is dead itself."""
+        return self.state not in Down.values and self.identity.is_proved_dead()

@@ -18,40 +18,67 @@ _FIRST_SECONDS = 0.5
 _CAP_SECONDS = 60.0
 _FORGET_AFTER_SECONDS = 60.0
 _TRY_LATER_SECONDS = 1.0
+_SHORTEST_LIFE_SECONDS = 1.0
 _CRASH_LOOP = 5
 
 
 @dataclass(slots=True)
 class RestartPolicy:
-    """One child's history. `parked_key` is the state of the row whose settings were wrong."""
+    """One child's history. `parked_key` is the state of the row whose settings were wrong.
+
+    `last_pid` and `last_start_ticks` are of the process that ended last; None before the first end.
+    """
 
     failures: int = 0
     restarts: int = 0
     last_exit: str = ""
+    cause: str = ""
+    exit_clock: float | None = None
+    failing_clock: float | None = None
     start_clock: float = 0.0
     parked_key: str = ""
+    last_pid: int | None = None
+    last_start_ticks: int = 0
 
     @property
     def is_crash_looping(self) -> bool:
         """Whether it failed again and again without a minute in between."""
         return self.failures >= _CRASH_LOOP
 
+    def is_forgiven(self, ready_seconds: float) -> bool:
+        """Whether a child that has been ready for so long has left its former failures behind."""
+        return ready_seconds >= _FORGET_AFTER_SECONDS
+
+    @property
+    def last_words(self) -> str:
+        """How the last one ended, and of what; empty if none has."""
+        return f"{self.last_exit}: {self.cause}" if self.cause else self.last_exit
+
     def note_exit(
-        self, exit_code: int, *, key: str, ready_seconds: float, now: float, jitter: float | None = None
+        self,
+        exit_code: int,
+        *,
+        key: str,
+        ready_seconds: float,
+        now: float,
+        jitter: float | None = None,
+        cause: str = "",
     ) -> None:
         """The child ended with this code (negative: by this signal) after so long a ready life."""
-        self.last_exit = _words(exit_code)
+        self.last_exit, self.cause, self.exit_clock = _words(exit_code), cause, now
         self.restarts += 1
-        if ready_seconds >= _FORGET_AFTER_SECONDS:
-            self.failures = 0
+        if self.is_forgiven(ready_seconds):
+            self.failures, self.failing_clock = 0, None
         if exit_code == CONFIGURATION and key:  # the clerk has no row: nothing would ever unpark it
             self.parked_key = key
         elif exit_code == OK:
-            self.start_clock = now
+            # One that ends as soon as it is ready (over a limit it can never keep, say) must not spin.
+            self.start_clock = now if ready_seconds >= _SHORTEST_LIFE_SECONDS else now + _TRY_LATER_SECONDS
         elif exit_code == TRY_LATER:
             self.start_clock = now + _TRY_LATER_SECONDS
         else:
             self.failures += 1
+            self.failing_clock = self.failing_clock or now
             share = 0.5 + (random.random() if jitter is None else jitter)
             self.start_clock = now + _wait_after(self.failures) * share
 
@@ -64,7 +91,7 @@ class RestartPolicy:
 
     def reset(self) -> None:
         """A person says: try again now."""
-        self.failures, self.start_clock, self.parked_key = 0, 0.0, ""
+        self.failures, self.failing_clock, self.start_clock, self.parked_key = 0, None, 0.0, ""
 
 
 def _wait_after(failures: int) -> float:

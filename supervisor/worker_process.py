@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from setproctitle import setproctitle
 
 from hosts import identity, installation
+from hosts.identity import boot_clock
 from hosts.models import DockerHost
 from supervisor import database
 from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
 from supervisor.fork import ChildPipes
+from supervisor.recycling import Recycling
 from supervisor.signals import SignalInbox
 from supervisor.watchdog import Watchdog
 from supervisor.worker.breadcrumb import Breadcrumbs
@@ -28,6 +31,7 @@ from supervisor.worker.orphans import Reap
 logger = structlog.get_logger(__name__)
 
 POKE, MORE, LESS, DRAIN = b"p", b"+", b"-", b"d"
+READY, HOLDING = b"R", b"H"
 _SHARE_TO_DETACH = 0.7
 
 
@@ -51,8 +55,13 @@ class WorkerProcess:
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         self._worker: HostWorker | None = None
         self._loop: WorkerLoop | None = None
-        self._quit = self._draining = False
+        self._quit = self._draining = self._told = False
         self._extra_slots = 0
+        self._boot_clock = boot_clock()
+        self._recycling = Recycling(
+            max_age_seconds=settings.TALLYMAN_WORKER_MAX_AGE_SECONDS,
+            max_jobs=settings.TALLYMAN_WORKER_MAX_JOBS,
+        )
 
     def run(self) -> int:
         """Work until told to stop or until there is nothing to do here; one of `supervisor.exit_codes`."""
@@ -70,7 +79,7 @@ class WorkerProcess:
         self._worker = worker
         self._loop = loop = WorkerLoop([worker], self._wake, self)
         self._pass_on()
-        self._pipes.tell(b"R")
+        self._pipes.tell(READY)
         loop.run()
         if not self._quit:
             # The master kills what is left at the timeout itself; the lease is to be given back before.
@@ -90,10 +99,23 @@ class WorkerProcess:
         if seen or not self._take_words():
             return False
         if self._worker:
+            self._tell_that_it_holds(self._worker)
             held, slots = self._worker.held_slots, self._worker.slots
             setproctitle(f"tallyman: worker[{self._worker.host.name}] {held}/{slots} running")
-            return not (self._worker.draining and not self._worker.runs)
+            return not (self._worker.draining and not self._worker.runs) and not self._is_worn(self._worker)
         return True
+
+    def _is_worn(self, worker: HostWorker) -> bool:
+        age = boot_clock() - self._boot_clock
+        why = self._recycling.why(age_seconds=age, jobs=worker.claimed_count) if worker.lease else ""
+        if why:
+            logger.info("worker recycles itself", host=worker.host.name, reason=why)
+        return bool(why)
+
+    def _tell_that_it_holds(self, worker: HostWorker) -> None:
+        if worker.lease and not self._told:
+            self._told = True
+            self._pipes.tell(HOLDING)
 
     def _take_words(self) -> bool:
         try:

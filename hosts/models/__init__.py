@@ -1,4 +1,4 @@
-from hosts.models.host import Availability, DockerHost, HostState
+from hosts.models.host import Availability, DockerHost, DrainThen, HostState
 from hosts.models.installation import Installation
 from hosts.models.lease import HostLease
 from hosts.models.request import HostRequest, RequestVerb
@@ -7,6 +7,7 @@ from hosts.models.sample import HostSample
 __all__ = [
     "Availability",
     "DockerHost",
+    "DrainThen",
     "HostLease",
     "HostRequest",
     "HostSample",

@@ -30,6 +30,13 @@ class Availability(models.TextChoices):
     DRAINING = "draining", "Draining (no new jobs, waiting for the running ones)"
 
 
+class DrainThen(models.TextChoices):
+    """What becomes of jobs that still run when the time of a draining host is over."""
+
+    WAIT = "wait", "Wait for them all the same"
+    STOP = "stop", "Stop them"
+
+
 class HostState(models.TextChoices):
     """What was last seen of a host; written by the worker that holds it."""
 
@@ -83,6 +90,15 @@ class DockerHost(models.Model):
     is_active = models.BooleanField(default=True, db_default=True)
     availability = models.CharField(
         max_length=10, choices=Availability, default=Availability.ACTIVE, db_default=Availability.ACTIVE.value
+    )
+    # Of a draining host: until when its jobs may run, if not for ever, and what then becomes of them.
+    drain_deadline_at = models.DateTimeField(null=True, blank=True, editable=False)
+    drain_then = models.CharField(
+        max_length=4,
+        choices=DrainThen,
+        default=DrainThen.WAIT,
+        db_default=DrainThen.WAIT.value,
+        editable=False,
     )
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

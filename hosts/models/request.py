@@ -10,9 +10,12 @@ from hosts.models.host import DockerHost
 
 
 class RequestVerb(models.TextChoices):
-    """What can be asked of a worker."""
+    """What can be asked of a worker; a restart is carried out by its supervisor, for a worker may be down."""
 
     TEST = "test", "Test the connection"
+    RESTART = "restart", "Restart the worker"
+    PAUSE = "pause", "Take no new jobs"
+    RESUME = "resume", "Take jobs again"
 
 
 class HostRequest(models.Model):

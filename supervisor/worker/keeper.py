@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from hosts import fitting
 from hosts.errors import ConfigurationError, EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
 from hosts.leases import Lease
-from hosts.models import Availability, DockerHost, HostLease, HostRequest, HostSample, HostState
+from hosts.models import Availability, DockerHost, HostLease, HostRequest, HostSample, HostState, RequestVerb
 from jobs import reconcile, retention
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
@@ -150,10 +151,22 @@ class HostKeeper:
     def _take_requests(self) -> None:
         new = HostRequest.objects.filter(host=self._host, done_at=None, expires_at__gt=Now())
         new = new.exclude(pk__in=self._waiting)  # what a former worker took and did not answer is ours now
-        ids = list(new.values_list("pk", flat=True))
+        verbs = dict(new.exclude(verb=RequestVerb.RESTART).values_list("pk", "verb"))
+        ids = [pk for pk, verb in verbs.items() if verb == RequestVerb.TEST]
+        self._answer_wishes(verbs.keys() - ids)
         if ids and new.filter(pk__in=ids).update(taken_at=Now()):
             self._waiting += ids
             self._check_clock = 0.0
+
+    def _answer_wishes(self, ids: Collection[UUID]) -> None:
+        """Say what the row, just read again, now means here; it is all that was asked for."""
+        if ids:
+            running = sum(run.holds_slot for run in self._runs.values())
+            taking = "Takes jobs" if self.may_claim else "Takes no new jobs"
+            if self._host.availability == Availability.ACTIVE and not self.may_claim:
+                taking = f"Will take jobs, but is {self._host.state} now"
+            answer = {"taken_at": Now(), "done_at": Now(), "ok": True}
+            HostRequest.objects.filter(pk__in=ids).update(**answer, result=f"{taking}; {running} running.")
 
     def _answer_requests(self, *, ok: bool, result: str) -> None:
         if self._waiting:

@@ -12,14 +12,13 @@ import structlog
 from django.test import RequestFactory
 
 from config.logging import (
-    MASK,
     CurrentStream,
     LeaveOutAnsweredProbes,
     LeaveOutGoodProbes,
     build,
     line_formatter,
-    mask,
 )
+from hosts.masking import MASK, mask
 
 
 @pytest.fixture

@@ -28,14 +28,21 @@ ROOT = Path(__file__).resolve().parents[2]
 class Command:
     """One `manage.py` command that runs until it is stopped; its output is in `log`."""
 
-    def __init__(self, *arguments: str, database_url: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, database_url: str, root: Path = ROOT, **environment: str) -> None:
+        """`root` is where the code is, by the name that it is called by."""
         self._output = tempfile.NamedTemporaryFile("w+", prefix="tallyman-command-")  # noqa: SIM115 (closed in close)
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), *arguments],
-            env={**os.environ, "DATABASE_URL": database_url, "LOG_LEVEL": "INFO", **environment},
+            [sys.executable, str(root / "manage.py"), *arguments],
+            env={
+                **os.environ,
+                "DATABASE_URL": database_url,
+                "LOG_LEVEL": "INFO",
+                "PWD": str(root),
+                **environment,
+            },
             stdout=self._output,
             stderr=subprocess.STDOUT,
-            cwd=ROOT,
+            cwd=root,
         )
 
     @property
@@ -76,9 +83,9 @@ class Command:
 
 
 @contextlib.contextmanager
-def running(*arguments: str, database_url: str, **environment: str) -> Iterator[Command]:
+def running(*arguments: str, database_url: str, root: Path = ROOT, **environment: str) -> Iterator[Command]:
     """A command that is ended with the block; its log is printed when the block fails."""
-    command = Command(*arguments, database_url=database_url, **environment)
+    command = Command(*arguments, database_url=database_url, root=root, **environment)
     try:
         yield command
         if command.process.poll() is None:
