@@ -38,6 +38,7 @@ from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
 from supervisor.listening import Listener, listener
 from supervisor.models import DRAINING, Role
+from supervisor.probe_port import Signs, open_port
 from supervisor.processes import Known
 from supervisor.retention import Retention
 from supervisor.sharing import Share
@@ -61,7 +62,12 @@ class Clerk:
     """See the module. Made in the child."""
 
     def __init__(
-        self, supervisor: UUID, host_names: Sequence[str], pipe: socket.socket, pipes: ChildPipes
+        self,
+        supervisor: UUID,
+        host_names: Sequence[str],
+        pipe: socket.socket,
+        pipes: ChildPipes,
+        probe_port: int = 0,
     ) -> None:
         self._supervisor, self._host_names, self._pipes = supervisor, host_names, pipes
         self._line = LineSocket(pipe)
@@ -76,10 +82,12 @@ class Clerk:
         self._listener: Listener | None = None
         self._share: Share | None = None
         self._stopping = self._in_trouble = False
+        self._signs, self._probe_port = Signs(), probe_port
 
     def run(self) -> int:
         """Work until told to stop; one of `supervisor.exit_codes`."""
         database.use_own_options()
+        open_port(self._probe_port, self._signs)
         Watchdog(is_stopping=lambda: self._signals.any_came, progress=lambda: self._pipes.tell(b"."))
         if not database.wait_for(self._tick, self._wake):
             return OK if self._stopping else TRY_LATER
@@ -125,6 +133,7 @@ class Clerk:
         elif "answer" in message:
             self._answers.append(message["answer"])
         else:
+            self._signs.hear()
             self._known = [_known(row) for row in message["processes"]]
             self._beat_clock = 0.0
             if message.get("hosts_again"):
@@ -153,10 +162,10 @@ class Clerk:
         except (DatabaseError, InterfaceError) as exc:
             if not self._in_trouble:
                 logger.warning("database trouble", reason=str(exc).strip())
-            self._in_trouble = True
+            self._in_trouble, self._signs.trouble = True, "the database does not answer"
             self._forget_connection()
             return _AFTER_TROUBLE_SECONDS
-        self._in_trouble = False
+        self._in_trouble, self._signs.trouble = False, ""
         next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock, self._retention.next_clock)
         return max(0.0, min(next_clock - now, self._listener.patience))
 
@@ -248,6 +257,8 @@ def _known(row: dict[str, Any]) -> Known:
     return Known(**{**row, **proper})
 
 
-def start_clerk(supervisor: UUID, host_names: Sequence[str], pipe: socket.socket, pipes: ChildPipes) -> int:
+def start_clerk(
+    supervisor: UUID, host_names: Sequence[str], pipe: socket.socket, pipes: ChildPipes, *, probe_port: int
+) -> int:
     """What the forked clerk runs."""
-    return Clerk(supervisor, host_names, pipe, pipes).run()
+    return Clerk(supervisor, host_names, pipe, pipes, probe_port).run()

@@ -11,16 +11,18 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
+from django.conf import settings
 from django.db import connections
 from setproctitle import setproctitle
 
 from hosts.executors import registry
 from hosts.identity import boot_clock
-from supervisor import database
+from supervisor import database, pulse
 from supervisor.child import CLERK, Child
 from supervisor.children import Children
 from supervisor.clerk import start_clerk
@@ -30,6 +32,7 @@ from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
 from supervisor.models import DRAINING, RUNNING
 from supervisor.postmortem import Death
+from supervisor.pulse import Pulse
 from supervisor.reloading import Program, Trial
 from supervisor.reporting import process_rows
 from supervisor.requests import Restarts
@@ -73,6 +76,7 @@ class Master:
 
     options: WorkerOptions
     host_names: Sequence[str] = ()
+    probe_port: int = 0
     id: UUID = field(default_factory=uuid4)
     children: Children = field(default_factory=Children)
     wanted: dict[str, Wanted] = field(default_factory=dict)
@@ -90,6 +94,7 @@ class Master:
     _line: LineSocket | None = None
     _deaths: DeathBook = field(default_factory=DeathBook)
     _restarts: Restarts = field(init=False)
+    _pulse: Pulse = field(init=False)
     _turn_clock: float = 0.0
 
     def run(self) -> int:
@@ -98,6 +103,7 @@ class Master:
         while True:
             self._supervise()
             if not self._shut_down():
+                self._pulse.stop()
                 return self.exit_code
             # Only if this fails it comes back, and the old code goes on.
             self._program.replace(_SIGNALS)
@@ -119,6 +125,8 @@ class Master:
     def _prepare(self) -> None:
         setproctitle("tallyman: master")
         self._restarts = Restarts(self.children)
+        pulse.forget_the_dead(settings.TALLYMAN_RUN_DIR)
+        self._pulse = Pulse(settings.TALLYMAN_RUN_DIR)
         self._signals = SignalInbox(self._wake, _SIGNALS)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # held back if we were executed anew
         registry.executor_class("docker")  # imported here once, shared by all workers
@@ -147,8 +155,8 @@ class Master:
             self._line.close()
         ours, theirs = socket.socketpair()
         self._line = LineSocket(ours)
-        supervisor, names = self.id, self.host_names
-        self._fork(CLERK, "clerk", "", lambda pipes: start_clerk(supervisor, names, theirs, pipes))
+        clerk = partial(start_clerk, self.id, self.host_names, theirs, probe_port=self.probe_port)
+        self._fork(CLERK, "clerk", "", clerk)
         theirs.close()
         self._deaths.tell(self._line)
 
@@ -250,6 +258,7 @@ class Master:
                 self._line.send({"answer": answer})
         if self._line and now >= self._report_clock:
             self._report_clock = now + _REPORT_EVERY_SECONDS
+            self._pulse.beat([child.name for child in self.children.running.values()])
             self._line.send({"processes": self._process_rows()})
 
     def _process_rows(self) -> list[dict[str, Any]]:

@@ -14,12 +14,48 @@ from typing import Any
 
 import structlog
 
+from hosts.identity import boot_clock
+
 logger = structlog.get_logger(__name__)
 
 _READ_WITHIN_SECONDS = 5.0
+# Longer than a call to a hanging database holds the clerk up, and the master speaks every five seconds.
+_SILENT_AFTER_SECONDS = 30.0
 
 # Why it is not well, as a sentence; empty when it is.
 Judge = Callable[[], str]
+
+
+class Signs:
+    """What the clerk sees of the supervisor's health; the port's threads read it."""
+
+    def __init__(self) -> None:
+        self._heard_clock = boot_clock()
+        self.trouble = "it is starting"
+
+    def hear(self) -> None:
+        """The master has spoken."""
+        self._heard_clock = boot_clock()
+
+    def live(self) -> str:
+        """Why the supervisor does not live."""
+        silent = boot_clock() - self._heard_clock
+        return f"the master has been silent for {silent:.0f} s" if silent > _SILENT_AFTER_SECONDS else ""
+
+    def ready(self) -> str:
+        """Why it cannot work now."""
+        return self.live() or self.trouble
+
+
+def open_port(port: int, signs: Signs) -> ProbePort | None:
+    """Serve on all addresses; None without a port, or where it is taken: that ends no supervisor."""
+    if not port:
+        return None
+    try:
+        return ProbePort(("", port), {"/health/live": signs.live, "/health/ready": signs.ready})
+    except OSError as exc:
+        logger.error("no probe port", port=port, reason=str(exc))
+        return None
 
 
 class ProbePort:

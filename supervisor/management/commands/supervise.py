@@ -5,7 +5,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from supervisor import pulse
 from supervisor.arguments import add_poll_interval, add_reap, positive_integer, positive_seconds, reap_of
+from supervisor.exit_codes import FAILED
 from supervisor.master import Master
 from supervisor.worker_process import WorkerOptions
 
@@ -42,7 +44,24 @@ class Command(BaseCommand):
             help="end within S seconds of TERM (default: %(default)s)",
         )
 
+        parser.add_argument(
+            "--probe-port",
+            type=positive_integer,
+            default=settings.TALLYMAN_PROBE_PORT,
+            metavar="N",
+            help="answer /health/live and /health/ready on this port, where no web process runs",
+        )
+        parser.add_argument(
+            "--probe",
+            action="store_true",
+            help="run nothing: say whether a supervisor lives on this machine (in this container), and exit "
+            "with 0 or 1; asks no database",
+        )
+
     def handle(self, *_args: Any, **options: Any) -> None:
+        if options["probe"]:
+            self._probe()
+            return
         worker_options = WorkerOptions(
             poll_interval_seconds=options["poll_interval"],
             concurrency=options["concurrency"],
@@ -50,4 +69,10 @@ class Command(BaseCommand):
             retention_hours=settings.TALLYMAN_RETENTION_HOURS,
             reap=reap_of(options),
         )
-        raise SystemExit(Master(worker_options, options["host"]).run())
+        raise SystemExit(Master(worker_options, options["host"], options["probe_port"]).run())
+
+    def _probe(self) -> None:
+        found = pulse.look(settings.TALLYMAN_RUN_DIR)
+        (self.stdout if found.is_alive else self.stderr).write(found.message)
+        if not found.is_alive:
+            raise SystemExit(FAILED)
