@@ -20,8 +20,10 @@ from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
 from healthcheck import verdicts
 from healthcheck.verdicts import Verdict
+from hosts.models import Installation
 from jobs import backlog, obstacles
 from supervisor import processes
+from supervisor.models import SupervisorProcess
 
 
 class DatabaseCheck(HealthCheck):
@@ -69,7 +71,29 @@ class HostsWork(DatabaseCheck):
 
     def run(self) -> None:
         active = [host for host in obstacles.hosts() if host.is_active and host.archived_at is None]
-        _raise(verdicts.of_hosts([(host.name, obstacles.obstacle(host)) for host in active]))
+        _raise(verdicts.of_hosts([(host.name, obstacles.own_obstacle(host)) for host in active]))
+
+
+@dataclasses.dataclass
+class WorkersStay(DatabaseCheck):
+    """No worker crashes again and again."""
+
+    def run(self) -> None:
+        looping = SupervisorProcess.objects.alive().filter(is_crash_looping=True).order_by("host__name")
+        _raise(verdicts.of_crash_loops(list(looping.values_list("host__name", "last_exit"))))
+
+
+@dataclasses.dataclass
+class NothingPaused(DatabaseCheck):
+    """Nobody has paused all claims. Only ever a warning: somebody wants it so, and may forget it."""
+
+    def run(self) -> None:
+        paused = Installation.objects.exclude(paused_at=None).first()
+        if paused:
+            raise ServiceWarning(
+                f"all claims are paused since {paused.paused_at:%Y-%m-%d %H:%M} UTC by {paused.paused_by}; "
+                "manage.py supervisor resume --all ends that"
+            )
 
 
 @dataclasses.dataclass

@@ -140,6 +140,9 @@ def _processes(rows: Iterable[SupervisorProcess], now: datetime) -> Iterator[Met
     beat = GaugeMetricFamily("tallyman_process_heartbeat_age_seconds", "Since its last sign.", labels=labels)
     memory = GaugeMetricFamily("tallyman_process_resident_memory_bytes", "Resident memory.", labels=labels)
     cpu = CounterMetricFamily("tallyman_process_cpu_seconds", "CPU time, user and system.", labels=labels)
+    looping = GaugeMetricFamily(
+        "tallyman_worker_crash_looping", "1: it crashes again and again.", labels=["host", "machine"]
+    )
     restarts = CounterMetricFamily(
         "tallyman_worker_restarts", "Restarts since its supervisor began.", labels=["host", "machine"]
     )
@@ -153,7 +156,8 @@ def _processes(rows: Iterable[SupervisorProcess], now: datetime) -> Iterator[Met
             cpu.add_metric(values, row.cpu_seconds)
         if row.role == Role.WORKER:
             restarts.add_metric([host, row.machine], row.restarts)
-    yield from (beat, memory, cpu, restarts)
+            looping.add_metric([host, row.machine], float(row.is_crash_looping))
+    yield from (beat, memory, cpu, looping, restarts)
 
 
 def _age(moment: datetime | None, now: datetime) -> float:

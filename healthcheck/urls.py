@@ -11,6 +11,8 @@ _SYSTEM = [
     *_READY,
     checks.SupervisorBeats,
     checks.HostsWork,
+    checks.WorkersStay,
+    checks.NothingPaused,
     checks.ClaimsFlow,
     checks.QueueMoves,
     checks.DiskHasRoom,

@@ -38,6 +38,12 @@ def of_hosts(obstacles: Sequence[tuple[str, Obstacle | None]]) -> Verdict:
     return Verdict(warned=told and f"{len(broken)} of {len(obstacles)} active hosts cannot run jobs ({told})")
 
 
+def of_crash_loops(looping: Sequence[tuple[str | None, str]]) -> Verdict:
+    """Of the workers that crash again and again: their host, and how each last ended."""
+    told = "; ".join(f"{host or 'the clerk'}: {words}" for host, words in looping[:_MOST_NAMES])
+    return Verdict(warned=told and f"processes that crash again and again: {told}")
+
+
 def of_claims(waited: timedelta | None, *, fail_after: timedelta) -> Verdict:
     """Of the longest wait of a job that a host has room for; None when there is none."""
     waited = waited or timedelta()

@@ -44,11 +44,15 @@ def hosts() -> QuerySet[DockerHost]:
 
 def obstacle(host: DockerHost) -> Obstacle | None:
     """Why a host of `hosts` takes nothing now; None if it does."""
+    paused_at: datetime | None = host.paused_at  # type: ignore[attr-defined]  # annotated
+    return Obstacle.PAUSED if paused_at is not None else own_obstacle(host)
+
+
+def own_obstacle(host: DockerHost) -> Obstacle | None:
+    """Why it would take nothing even if claims were not paused."""
     held: int = host.held  # type: ignore[attr-defined]  # annotated
     is_held: bool = host.is_held  # type: ignore[attr-defined]  # annotated
-    paused_at: datetime | None = host.paused_at  # type: ignore[attr-defined]  # annotated
     applies = {
-        Obstacle.PAUSED: paused_at is not None,
         Obstacle.SWITCHED_OFF: not host.is_active or host.archived_at is not None,
         Obstacle.CORDONED: host.availability != Availability.ACTIVE,
         Obstacle.PARKED: host.state == HostState.PARKED,

@@ -13,11 +13,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from healthcheck import checks
-from hosts import identity
+from hosts import identity, pausing
 from hosts.models import DockerHost, HostState
 from jobs.models import ContainerJob
 from supervisor import processes
-from supervisor.models import Role
+from supervisor.models import Role, SupervisorProcess
 from supervisor.processes import Known
 from tests.jobs.attempts import take
 from tests.support.factories import make_host, make_job
@@ -107,6 +107,26 @@ def test_a_job_that_is_to_start_later_counts_from_then(client: Client, working: 
     ContainerJob.objects.filter(pk=job.pk).update(created_at=Now() - timedelta(hours=3))
     ContainerJob.objects.filter(pk=make_job().pk).update(not_before_at=Now() + timedelta(hours=3))
     assert details(client)["ClaimsFlow"][0] == "ok"
+
+
+def test_a_pause_is_a_warning_and_hides_no_host_that_is_out_of_order(
+    client: Client, working: DockerHost
+) -> None:
+    pausing.pause_all(by="ada")
+    found = details(client)
+    assert found["NothingPaused"][0] == "warn"
+    assert "by ada" in found["NothingPaused"][1]
+    assert found["HostsWork"][0] == "ok"
+    DockerHost.objects.update(state=HostState.UNREACHABLE)
+    assert details(client)["HostsWork"][0] == "fail"
+
+
+def test_a_worker_that_crashes_again_and_again_is_a_warning(client: Client, working: DockerHost) -> None:
+    SupervisorProcess.objects.update(is_crash_looping=True, last_exit="killed by SEGV", host=working)
+    assert details(client)["WorkersStay"] == (
+        "warn",
+        "processes that crash again and again: here: killed by SEGV",
+    )
 
 
 class TestWhoMaySeeWhat:

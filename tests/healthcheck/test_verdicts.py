@@ -34,6 +34,12 @@ def test_of_many_broken_hosts_only_some_are_named() -> None:
     assert "host-5" not in many
 
 
+def test_workers_that_crash_again_and_again_are_named_with_how() -> None:
+    assert verdicts.of_crash_loops([]) == Verdict()
+    told = verdicts.of_crash_loops([("a", "killed by SEGV"), (None, "exit code 1")]).warned
+    assert told == "processes that crash again and again: a: killed by SEGV; the clerk: exit code 1"
+
+
 @pytest.mark.parametrize(
     ("waited", "failed", "warned"),
     [(None, False, False), (MINUTE / 2, False, False), (MINUTE, False, True), (4 * MINUTE, True, False)],
