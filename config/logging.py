@@ -17,6 +17,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from config.environment import Environment
+from hosts import log_fields
 from hosts.masking import mask_field
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -62,9 +63,9 @@ def mask_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
     return {key: mask_field(key, one) for key, one in event.items()}
 
 
-def add_pid(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def add_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Which of our many processes speaks."""
-    return {**event, "pid": event["_record"].process}
+    return log_fields.added({**event, "pid": event["_record"].process})
 
 
 def settings_from(env: Environment, *, debug: bool) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def line_formatter(form: str) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_BEFORE, structlog.stdlib.ExtraAdder()],
         processors=[
-            add_pid,
+            add_process,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,

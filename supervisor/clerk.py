@@ -24,7 +24,7 @@ from django.db import (
     connection,
 )
 
-from hosts import identity, installation
+from hosts import identity, installation, log_fields
 from hosts.errors import ConfigurationError
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
@@ -86,6 +86,7 @@ class Clerk:
 
     def run(self) -> int:
         """Work until told to stop; one of `supervisor.exit_codes`."""
+        log_fields.begin(role=Role.CLERK.value)
         database.use_own_options()
         open_port(self._probe_port, self._signs)
         Watchdog(is_stopping=lambda: self._signals.any_came, progress=lambda: self._pipes.tell(b"."))

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import connections
 from setproctitle import setproctitle
 
+from hosts import log_fields
 from hosts.executors import registry
 from hosts.identity import boot_clock
 from supervisor import database, pulse
@@ -30,7 +31,7 @@ from supervisor.deaths import DeathBook, memory_kills, words
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
-from supervisor.models import DRAINING, RUNNING
+from supervisor.models import DRAINING, RUNNING, Role
 from supervisor.postmortem import Death
 from supervisor.pulse import Pulse
 from supervisor.reloading import Program, Trial
@@ -124,6 +125,7 @@ class Master:
 
     def _prepare(self) -> None:
         setproctitle("tallyman: master")
+        log_fields.begin(role=Role.MASTER.value)
         self._restarts = Restarts(self.children)
         pulse.forget_the_dead(settings.TALLYMAN_RUN_DIR)
         self._pulse = Pulse(settings.TALLYMAN_RUN_DIR)

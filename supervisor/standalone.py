@@ -14,7 +14,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError
 from setproctitle import setproctitle
 
-from hosts import identity, installation
+from hosts import identity, installation, log_fields
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
 from hosts.thinning import SampleThinner
@@ -78,6 +78,7 @@ class Standalone:
     def run(self) -> int:
         """Work; the number of jobs claimed."""
         setproctitle(f"tallyman: process_container_jobs ({len(self._workers)} hosts)")
+        log_fields.begin(role=Role.STANDALONE.value, worker=self._settings.who)
         try:
             self._loop.run(until=self._is_done)
             if self._is_done():

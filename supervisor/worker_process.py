@@ -13,12 +13,13 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from setproctitle import setproctitle
 
-from hosts import identity, installation
+from hosts import identity, installation, log_fields
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
 from supervisor import database
 from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
 from supervisor.fork import ChildPipes
+from supervisor.models import Role
 from supervisor.recycling import Recycling
 from supervisor.signals import SignalInbox
 from supervisor.watchdog import Watchdog
@@ -58,6 +59,7 @@ class WorkerProcess:
         self._quit = self._draining = self._told = False
         self._extra_slots = 0
         self._boot_clock = boot_clock()
+        self._who = f"worker@{socket.gethostname()}:{os.getpid()}"
         self._recycling = Recycling(
             max_age_seconds=settings.TALLYMAN_WORKER_MAX_AGE_SECONDS,
             max_jobs=settings.TALLYMAN_WORKER_MAX_JOBS,
@@ -65,6 +67,7 @@ class WorkerProcess:
 
     def run(self) -> int:
         """Work until told to stop or until there is nothing to do here; one of `supervisor.exit_codes`."""
+        log_fields.begin(role=Role.WORKER.value, worker=self._who)
         database.use_own_options()
         Watchdog(is_stopping=lambda: self._signals.any_came, progress=lambda: self._pipes.tell(b"."))
         if not database.wait_for(self.tick, self._wake):
@@ -89,6 +92,8 @@ class WorkerProcess:
     def _boot(self) -> HostWorker | None:
         # Its secrets are read later, where those that cannot be park it.
         host = DockerHost.objects.defer("secret_config").filter(pk=self._host_id).first()
+        if host:
+            log_fields.begin(role=Role.WORKER.value, worker=self._who, host=host.name)
         return HostWorker(host, self._settings(), self._wake, lambda: None) if host else None
 
     def tick(self) -> bool:
@@ -139,7 +144,7 @@ class WorkerProcess:
         return WorkerSettings(
             installation=installation.current().id,
             identity=identity.current(),
-            who=f"worker@{socket.gethostname()}:{os.getpid()}",
+            who=self._who,
             poll_interval_seconds=self._options.poll_interval_seconds,
             concurrency=self._options.concurrency,
             retention_hours=self._options.retention_hours,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from config.logging import (
     build,
     line_formatter,
 )
+from hosts import log_fields
 from hosts.masking import MASK, mask
 
 
@@ -90,6 +92,18 @@ def test_credentials_inside_text_are_masked(text, masked):
 def test_what_cannot_be_json_is_masked_as_text():
     assert mask(ConnectionError("redis://:hunter2@cache")) == "ConnectionError('redis://•••@cache')"
     assert mask(Path("/a")) == "/a"
+
+
+def test_every_line_says_which_process_wrote_it(logger, capsys):
+    log_fields.begin(role="worker", host="a", worker="worker@x:7")
+    try:
+        structlog.get_logger("tests.config.logging").warning("attempt ended", host="b")
+        logging.getLogger("tests.config.logging").warning("a library speaks")
+    finally:
+        log_fields.begin()
+    ours, theirs = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (ours["role"], ours["worker"], ours["host"]) == ("worker", "worker@x:7", "b")
+    assert (theirs["role"], theirs["host"], theirs["pid"]) == ("worker", "a", os.getpid())
 
 
 def test_only_good_probes_are_left_out():
