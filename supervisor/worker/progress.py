@@ -290,6 +290,7 @@ def judge_exit(run: Run) -> Verdict:
             finished_at=seen.finished_at if seen else None,
             stop_reason=run.stop_reason,
             stopping_at=run.stopping_at,
+            signalled_at=run.signalled_at,
             error=seen.error if seen else "",
             memory_limit=run.spec["memory_limit"],
             timeout_seconds=run.spec["timeout_seconds"],

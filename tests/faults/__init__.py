@@ -40,6 +40,6 @@ Which test shows which fault (the numbers are those of the list of faults that t
 30 PID 1                                              test_processes
 == ================================================== =================================================
 
-No test sets a clock (24): a machine has one for everybody. None decides anything: leases and deadlines go by
-the database's, and what a holder trusts by the boot clock, which nobody sets.
+No test sets a clock (24): a machine has one for everybody. It decides nothing that runs: leases and deadlines
+go by the database's, and what a holder trusts by the boot clock, which nobody sets.
 """
