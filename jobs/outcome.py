@@ -20,6 +20,7 @@ KILLS_WORKER = "kills_worker"
 class Exit:
     """How a container ended, as its engine tells, and what we had asked of it.
 
+    `stopping_at` is by our clock; `signalled_at`, by the engine's, is when it told of our first signal.
     `killed_outside`: the engine told of a signal that we did not send. `engine_away`: the engine could not be
     reached for a while since the container started.
     """
@@ -29,6 +30,7 @@ class Exit:
     finished_at: datetime | None = None
     stop_reason: str = ""
     stopping_at: datetime | None = None
+    signalled_at: datetime | None = None
     error: str = ""
     memory_limit: int | None = None  # MB
     timeout_seconds: int = 0
@@ -96,7 +98,9 @@ def _finished_before_stop(end: Exit) -> bool:
         and not end.oom_killed
     ):
         return False
-    return bool(end.finished_at and end.stopping_at and end.finished_at < end.stopping_at)
+    if not end.finished_at or not end.stopping_at:
+        return False
+    return end.finished_at < min(end.stopping_at, end.signalled_at or end.stopping_at)
 
 
 def _stopped(end: Exit) -> Verdict:

@@ -1,6 +1,7 @@
-"""Why each pending job waits, written in few statements and only where it changed. Clerk only.
+"""Why each pending job waits, written in few statements and only where it changed.
 
-A job that is about to be taken has no reason: nobody is told that it waits for nothing.
+By a clerk, or where there is none by whoever works. A job that is about to be taken has no reason: nobody
+is told that it waits for nothing.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Watchdog:
     """Watches the PostgreSQL connection of the thread that makes it; on SQLite there is nothing to watch.
 
     All that waits for the server goes through `wait` of psycopg's connection: execute, commit, rollback,
-    fetch, COPY, notifications.
+    fetch, notifications.
     """
 
     def __init__(

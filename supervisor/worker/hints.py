@@ -30,8 +30,11 @@ def take(hint: Hint, runs: Iterable[Run], now: float) -> None:
 def _take(hint: Hint, run: Run, now: float) -> None:
     if hint.action in _LOOK_NOW:
         run.look_clock = now
-    if hint.action == "kill" and not run.signal and not run.stop_reason:
-        run.killed_outside = run.killed_outside or _is_to_end(hint, run)
+    if hint.action == "kill" and _is_to_end(hint, run):
+        if run.signal:
+            run.signalled_at = run.signalled_at or hint.at
+        elif not run.stop_reason:
+            run.killed_outside = True
     elif hint.action == "oom" and not run.oom_seen:
         run.oom_seen = True
         run.engine_log.note("oom")

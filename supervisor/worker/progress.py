@@ -154,7 +154,11 @@ def _ensured(run: Run, seen: Any, installation: UUID, now: float) -> None:
 
 def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
     """A container has the run's name that this worker did not make just now."""
-    match classify(seen, installation=installation, job_id=run.job_id, number=run.number):
+    found = classify(seen, installation=installation, job_id=run.job_id, number=run.number)
+    if run.archived and found in {Found.FOREIGN, Found.OLDER}:  # its own is gone, then
+        _lost(run)
+        return
+    match found:
         case Found.FOREIGN:
             reject(run, _name_conflict(seen))
         case Found.OLDER:
@@ -227,7 +231,7 @@ def _observed(run: Run, seen: Any, installation: UUID, now: float) -> None:
         _found(run, seen, installation, now)
         return
     run.absent += 1
-    if not run.container_id:
+    if not run.container_id and run.state in NOT_STARTED:
         run.need = Need.ENSURE
     elif run.absent < _LOST_AFTER:
         run.resume_clock = now + _ABSENT_WAIT_SECONDS
@@ -258,8 +262,11 @@ def _discarded(run: Run, seen: Any, installation: UUID, now: float) -> None:
         labels = {LABEL_PREFIX + key: value for key, value in ours.items()}
         _found(run, replace(seen, name=run.container_name, labels=labels), installation, now)
         return
-    run.need = Need.ENSURE
     run.start_sent = False  # whatever start was sent to it has nothing left to start
+    if run.state in NOT_STARTED:
+        run.need = Need.ENSURE
+    else:  # archived: its attempt has ended, nothing is made anew, and what never started has no log
+        run.log, run.need = LogStage.DONE, Need.END
 
 
 def _withdrawn(run: Run, seen: Any, installation: UUID, now: float) -> None:
@@ -290,6 +297,7 @@ def judge_exit(run: Run) -> Verdict:
             finished_at=seen.finished_at if seen else None,
             stop_reason=run.stop_reason,
             stopping_at=run.stopping_at,
+            signalled_at=run.signalled_at,
             error=seen.error if seen else "",
             memory_limit=run.spec["memory_limit"],
             timeout_seconds=run.spec["timeout_seconds"],

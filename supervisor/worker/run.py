@@ -106,6 +106,7 @@ class Run:
     deadline_clock: float | None = None
     kill_clock: float | None = None
     signal: str = ""
+    signalled_at: Any = None  # by the engine's clock: when it told of a signal of ours
     oom_seen: bool = False
     killed_outside: bool = False
     engine_away: bool = False

@@ -16,7 +16,7 @@ Which test shows which fault (the numbers are those of the list of faults that t
  7 KILL of everything, jobs that end meanwhile        supervisor.test_two_engines (everything was killed)
  8 TERM, five TERMs, two INTs, TERM to one worker     test_processes, process.test_supervise
  9 a worker that dies at once, again and again        supervisor.test_restarts
-10 a wrong setting parks, its row's change frees      supervisor.test_restarts
+10 a wrong setting parks, its row's change frees      supervisor.test_restarts, .test_unreadable_secrets
 11 no restart follows a stop                          process.test_supervise (stop signals)
 12 a child that hangs in boot                         test_stuck_children
 13 a main loop that is blocked                        test_stuck_children
@@ -30,7 +30,8 @@ Which test shows which fault (the numbers are those of the list of faults that t
 21 a stranger's container with our name               test_engine_answers, supervisor.test_adoption_of_runs
 22 a container removed by hand                        test_engine_answers, supervisor.test_adoption_of_runs
 23 an unstarted container of a dead owner             test_engine_answers, supervisor.test_adoption_of_runs
-24 clocks that jump, a machine that sleeps            test_sleeping_machine, test_database_outages
+24 clocks that jump, a machine that sleeps            hosts.test_leases, supervisor.test_suspended_machine,
+                                                      test_sleeping_machine
 25 a pid that is another process's now                hosts.test_identity
 26 many masters at once, one worker a host            test_masters, hosts.test_lease_races
 27 a cancel at each step, and racing with the end     test_engine_answers, jobs.test_operation_races
@@ -38,4 +39,7 @@ Which test shows which fault (the numbers are those of the list of faults that t
 29 a thousand restarts, ten thousand jobs             test_processes
 30 PID 1                                              test_processes
 == ================================================== =================================================
+
+No test sets a clock (24): a machine has one for everybody. It decides nothing that runs: leases and deadlines
+go by the database's, and what a holder trusts by the boot clock, which nobody sets.
 """

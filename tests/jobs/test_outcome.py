@@ -49,6 +49,17 @@ def test_what_we_stopped_ends_as_stopped_whatever_its_exit_code(reason, finished
 
 @pytest.mark.parametrize("reason", ["timeout", "cancelled"])
 @pytest.mark.parametrize(
+    ("signalled_at", "was_stopped"),
+    [(None, False), (LATER, False), (EARLIER, True), (EARLIER - timedelta(hours=1), True)],
+)
+def test_the_engines_own_clock_tells_too_whether_it_had_finished(reason, signalled_at, was_stopped):
+    asked = {"stop_reason": reason, "stopping_at": ASKED, "signalled_at": signalled_at}
+    end = Exit(exit_code=0, finished_at=EARLIER, **asked)
+    assert judge(end).outcome == (reason if was_stopped else "succeeded")
+
+
+@pytest.mark.parametrize("reason", ["timeout", "cancelled"])
+@pytest.mark.parametrize(
     ("exit_code", "oom_killed", "outcome"), [(0, False, "succeeded"), (3, False, "user"), (137, True, "oom")]
 )
 def test_what_had_finished_before_we_asked_keeps_its_own_result(reason, exit_code, oom_killed, outcome):

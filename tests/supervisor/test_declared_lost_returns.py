@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
+from hosts import installation
 from hosts.models import DockerHost, HostState
 from jobs import logs, operations
 from jobs.declare_lost import declare_lost
 from jobs.models import Attempt, ContainerJob, ContainerTemplate
+from jobs.spec import container_name
+from tests.jobs.attempts import make_attempt
 from tests.supervisor.working import AnyEngine, names
 from tests.support import supervising
 from tests.support.relay import Relay
-from tests.support.supervising import wait_for_status
+from tests.support.supervising import StartCounter, wait_for_status
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -77,3 +80,28 @@ def test_the_next_attempt_on_it_waits_for_the_archive(
         assert b"".join(logs.stream_bytes(first.id, 1)) == b"one\nbye\n"
         operations.cancel(job.pk, who="ann", force=True)
         wait_for_status(job, "cancelled")
+
+
+def test_one_that_never_started_is_deleted_and_nothing_is_started_in_its_place(
+    host: DockerHost, engine: AnyEngine, template: ContainerTemplate, database_url: str
+) -> None:
+    ours = installation.current().id
+    job = operations.submit(template, command="true", host=host)
+    job.refresh_from_db()
+    attempt = make_attempt("created", job=job, host=host)
+    Attempt.objects.update(container_name=container_name(ours, job.id))
+    declare_lost(host.pk, who="ann")
+    DockerHost.objects.update(is_active=True)
+    labels = {"installation": ours, "host": host.pk, "job": job.pk, "attempt": 1}
+    named = {f"tallyman.{key}": str(value) for key, value in labels.items()}
+    engine.api.create_container("busybox:latest", "true", name=container_name(ours, job.id), labels=named)
+    counter = StartCounter(engine)
+    with supervising.running("supervise", "--poll-interval", "0.3", database_url=database_url):
+        wait_until(job.events.filter(kind="archived").exists, timeout_seconds=20, what="the archive")
+        wait_until(lambda: not names(engine), timeout_seconds=20, what="the removal")
+        late = operations.submit(template, command="true", host=host)
+        wait_for_status(late, "completed")
+    counter.close()
+    assert counter.starts == {(str(late.pk), "1"): 1}
+    attempt.refresh_from_db()
+    assert (attempt.outcome, attempt.exit_code, attempt.logs_complete) == ("lost", None, True)

@@ -311,6 +311,33 @@ def test_what_the_engine_could_not_start_for_a_reason_of_its_own_is_no_rejection
     assert run.need is Need.END
 
 
+def archived_run() -> Run:
+    return make_run(S.STOPPING, need=Need.OBSERVE, archived=True, stop_reason="declared")
+
+
+def test_what_a_lost_host_had_is_never_made_again_when_it_is_gone() -> None:
+    run = archived_run()
+    answer(run, "OBSERVE", None)
+    assert next_step(run, run.resume_clock) is Need.OBSERVE
+    answer(run, "OBSERVE", None)
+    assert (run.need, run.log, bool(run.logs_note)) == (Need.END, LogStage.DONE, True)
+
+
+def test_what_a_lost_host_had_is_never_made_again_when_it_had_not_started() -> None:
+    run = archived_run()
+    answer(run, "OBSERVE", observation(run, "created"))
+    assert next_step(run, NOW) is Need.DISCARD
+    answer(run, "DISCARD", None)
+    assert (run.need, run.log, run.logs_note) == (Need.END, LogStage.DONE, "")
+
+
+@pytest.mark.parametrize("number", ["0", "2"])
+def test_what_a_lost_host_had_is_gone_when_another_attempt_has_its_name(number: str) -> None:
+    run = archived_run()
+    answer(run, "OBSERVE", observation(run, "exited", labels={"attempt": number}))
+    assert (run.need, bool(run.logs_note), run.container_id) == (Need.END, True, "")
+
+
 def test_starts_that_prove_nothing_and_start_nothing_are_tried_a_few_times_only() -> None:
     run, now = make_run(), NOW
     for _ in range(GIVE_UP_AFTER):

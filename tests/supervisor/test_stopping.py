@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from jobs.states import AttemptState, StopReason
-from supervisor.worker import stopping
+from hosts.executors.contract import Hint
+from jobs.states import AttemptState, Outcome, StopReason
+from supervisor.worker import hints, stopping
+from supervisor.worker.progress import judge_exit
 from supervisor.worker.run import Need, Run
 from supervisor.worker.stopping import stop_due, stop_wanted, want_cancel
-from tests.supervisor.runs import NOW, make_run
+from tests.supervisor.runs import NOW, make_run, observation
 
 S = AttemptState
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def running(**fields: object) -> Run:
@@ -121,6 +126,20 @@ def test_without_a_grace_the_first_signal_is_kill(force: bool, grace: int) -> No
     run.spec = {**run.spec, "stop_grace_seconds": grace}
     stopping.begin(run, NOW)
     assert (run.signal, run.need) == ("KILL", Need.SIGNAL)
+
+
+def test_a_run_that_ended_well_on_our_signal_was_stopped_however_far_its_engines_clock_is_behind() -> None:
+    run = being_stopped(stopping_at=NOON)
+    stopping.begin(run, NOW)
+    behind = NOON - timedelta(hours=1)
+    run.seen = observation(run, "exited", exit_code=0, finished_at=behind + timedelta(seconds=1))
+    assert judge_exit(run).outcome is Outcome.SUCCEEDED, "as far as its end tells"
+    for number, seconds in ((1, -60), (15, 0), (9, 5)):  # the first is somebody's, and says hello
+        at = behind + timedelta(seconds=seconds)
+        hints.take(Hint(container_id="c1", action="kill", detail=f"signal {number}", at=at), [run], NOW)
+    assert run.signalled_at == behind
+    assert judge_exit(run).outcome is Outcome.CANCELLED
+    assert not run.killed_outside
 
 
 def test_force_cuts_a_grace_under_way_short() -> None:
