@@ -113,6 +113,13 @@ def _stopped(end: Exit) -> Verdict:
             message=f"It ran longer than its {end.timeout_seconds} s and was stopped.",
             hint="Raise timeout_seconds of the template if the job needs longer.",
         )
+    if end.stop_reason == StopReason.DRAINED:
+        return Verdict(
+            outcome=Outcome.INTERRUPTED,
+            failure_class="drained",
+            message="Its host was drained, and it still ran when the time for that was over: it was stopped.",
+            hint="Retry it. A job whose retry_on names `interrupted` runs again by itself, on another host.",
+        )
     return Verdict(outcome=Outcome.CANCELLED, failure_class="cancelled", message="It was cancelled.")
 
 

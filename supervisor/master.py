@@ -87,6 +87,7 @@ class Master:
     _trial: Trial | None = None
     _program: Program = field(default_factory=Program)
     _draining: bool = False
+    _undrained: set[str] = field(default_factory=set)  # hosts whose jobs are still waited for
     _booted: bool = False
     _extra_slots: int = 0
     _report_clock: float = 0.0
@@ -147,7 +148,9 @@ class Master:
         if CLERK not in self.children.running and self.children.policy(CLERK).may_start(key="", now=now):
             self._start_clerk()
         for key, wanted in self.wanted.items():
-            if key in self.children.running or self._draining or self._deaths.hold_back(key, now):
+            if key in self.children.running or self._deaths.hold_back(key, now):
+                continue
+            if self._draining and key not in self._undrained:
                 continue
             if self.children.policy(key).may_start(key=wanted.row_key, now=now):
                 self._start_worker(key, wanted)
@@ -172,6 +175,7 @@ class Master:
             lambda pipes: WorkerProcess(UUID(key), options, pipes, crumbs).run(),
         )
         child.crumbs, child.memory_kills = crumbs, kills
+        child.tell(DRAIN if self._draining else b"")
         child.tell((MORE if self._extra_slots > 0 else LESS) * abs(self._extra_slots))
 
     def _fork(self, key: str, name: str, row_key: str, main: Callable[[ChildPipes], int]) -> Child:
@@ -183,6 +187,8 @@ class Master:
         for death in self.children.reap(spare={self._trial.pid} if self._trial else set()):
             self._report_clock = 0.0
             self._count_against(death)
+            if death.code == OK:
+                self._undrained.discard(death.child.key)
             # Later on the clerk may come and go with the database: workers run on without it.
             if death.child.key == CLERK and not self._booted and death.code in _ENDS_THE_BOOT:
                 self._stopping, self.exit_code = True, death.code
@@ -229,6 +235,10 @@ class Master:
                 child.tell(POKE)
 
     def _restart(self, asked: dict[str, str]) -> None:
+        if self._draining and self._line:
+            refusal = "Its supervisor is draining, and starts no worker any more."
+            self._line.send({"answer": {"request": asked["request"], "ok": False, "result": refusal}})
+            return
         worker = self._restarts.begin(**asked, now=boot_clock())
         if worker:
             worker.send(signal.SIGTERM)
@@ -247,7 +257,12 @@ class Master:
         """Let workers whose memory, by their pid, is over the limit give way to fresh ones."""
         for child in self.children.workers():
             memory = too_big.get(str(child.pid))
-            if memory and child.holds_host and boot_clock() - child.started_clock > _SHORTEST_LIFE_SECONDS:
+            if (
+                memory
+                and child.holds_host
+                and not self._draining
+                and boot_clock() - child.started_clock > _SHORTEST_LIFE_SECONDS
+            ):
                 logger.warning(
                     "worker is recycled", child=child.name, reason=f"it takes {memory} bytes of memory"
                 )
@@ -310,6 +325,7 @@ class Master:
     def _drain(self) -> None:
         logger.info("draining: no new jobs")
         self._draining = True
+        self._undrained |= {child.key for child in self.children.workers()}
         for child in self.children.workers():
             child.tell(DRAIN)
 
@@ -321,7 +337,8 @@ class Master:
     # ── waiting and ending ────────────────────────────────────────────────────────────────────────────
 
     def _wait(self) -> None:
-        if self._draining and not self.children.workers():
+        # One that crashed is started again for its jobs' sake; one that has none left ends in order.
+        if self._draining and not (self.children.workers() or self._undrained & self.wanted.keys()):
             self._stopping = True
         if self._stopping or self._replacing:
             return

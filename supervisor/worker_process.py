@@ -107,12 +107,18 @@ class WorkerProcess:
             self._tell_that_it_holds(self._worker)
             held, slots = self._worker.held_slots, self._worker.slots
             setproctitle(f"tallyman: worker[{self._worker.host.name}] {held}/{slots} running")
-            return not (self._worker.draining and not self._worker.runs) and not self._is_worn(self._worker)
+            return not (self._is_drained(self._worker) or self._is_worn(self._worker))
         return True
+
+    def _is_drained(self, worker: HostWorker) -> bool:
+        """Whether it is to end because nothing runs any more; not before it has looked what does."""
+        has_looked = worker.lease is not None or worker.is_idle
+        return worker.draining and has_looked and not worker.runs
 
     def _is_worn(self, worker: HostWorker) -> bool:
         age = boot_clock() - self._boot_clock
-        why = self._recycling.why(age_seconds=age, jobs=worker.claimed_count) if worker.lease else ""
+        able = worker.lease and not self._draining  # a draining supervisor starts no other in its place
+        why = self._recycling.why(age_seconds=age, jobs=worker.claimed_count) if able else ""
         if why:
             logger.info("worker recycles itself", host=worker.host.name, reason=why)
         return bool(why)

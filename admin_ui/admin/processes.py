@@ -20,12 +20,15 @@ class ProcessAdmin(ReadOnly, ModelAdmin[SupervisorProcess]):
         "state",
         "alive",
         "restarts",
+        "is_crash_looping",
+        "last_exit",
+        "jobs_held",
         "memory",
         "started_at",
         "heartbeat_at",
     )
     list_select_related = ("host",)
-    list_filter = ("role",)
+    list_filter = ("role", "is_crash_looping")
     show_full_result_count = False
 
     @admin.display(boolean=True)

@@ -9,11 +9,12 @@ from admin_ui.cli import command, hosts, registry_logins
 from admin_ui.cli.command import Action, Parser
 from admin_ui.cli.exits import IN_HELP
 from hosts.executors.registry import EXECUTORS
+from hosts.models import DrainThen
+from supervisor.arguments import positive_seconds
 
 _OF_ONE_HOST: tuple[tuple[str, Action, str], ...] = (
     ("test", hosts.test, "ask the engine, from here, whether it answers"),
     ("cordon", hosts.cordon, "give a host no new jobs; the running ones go on"),
-    ("drain", hosts.drain, "give a host no new jobs, and wait for the running ones to end"),
     ("activate", hosts.activate, "let a host take jobs again"),
     ("remove", hosts.remove, "take a host out of use; its jobs and their logs stay"),
 )
@@ -28,6 +29,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     _add_list(subcommands)
     for name, action, text in _OF_ONE_HOST:
         _name(_add(subcommands, name, action, text))
+    _add_drain(subcommands)
     _add_registry_login(subcommands)
     _add_declare_lost(subcommands)
 
@@ -72,6 +74,25 @@ def _add_add(subcommands: Any) -> None:
 def _add_list(subcommands: Any) -> None:
     parser = _add(subcommands, "list", hosts.list_hosts, "list the hosts, and what was last seen of them")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, on stdout")
+
+
+def _add_drain(subcommands: Any) -> None:
+    text = "give a host no new jobs, and wait for the running ones to end"
+    parser = _add(subcommands, "drain", hosts.drain, text)
+    _name(parser)
+    parser.add_argument(
+        "--deadline",
+        type=positive_seconds,
+        metavar="S",
+        help="for S seconds (default: however long they take)",
+    )
+    parser.add_argument(
+        "--then",
+        choices=DrainThen.values,
+        default=DrainThen.WAIT.value,
+        help="what becomes of those that still run after the deadline: stop them (TERM, grace, KILL; they "
+        "end as interrupted), or wait on (default: wait)",
+    )
 
 
 def _add_registry_login(subcommands: Any) -> None:

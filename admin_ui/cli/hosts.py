@@ -15,7 +15,7 @@ from admin_ui.load import with_running_count
 from hosts import installation, operations, registries, wakeups
 from hosts.errors import EngineError
 from hosts.executors.registry import check_engine, executor_class
-from hosts.models import DockerHost
+from hosts.models import Availability, DockerHost, DrainThen
 from jobs import host_removal, log_cap
 from jobs.declare_lost import declare_lost as declare_host_lost
 
@@ -91,6 +91,8 @@ def _record(host: DockerHost) -> dict[str, Any]:
         "state_since_at": host.state_since_at,
         "state_reason": host.state_reason or None,
         "availability": host.availability,
+        "drain_deadline_at": host.drain_deadline_at,
+        "drain_then": host.drain_then if host.availability == Availability.DRAINING else None,
         "is_active": host.is_active,
         "weight": host.weight,
         "max_concurrent_jobs": host.max_concurrent_jobs,
@@ -109,13 +111,20 @@ def _row(record: dict[str, Any]) -> tuple[str, ...]:
         record["name"],
         record["executor"],
         record["state"],
-        record["availability"] if record["is_active"] else "off",
+        _wanted(record) if record["is_active"] else "off",
         f"{record['running_jobs']}/{record['max_concurrent_jobs']}",
         str(record["weight"]),
         str(record["engine_cpus"] or ""),
         presenters.size(record["engine_memory_bytes"]),
         record["url"],
     )
+
+
+def _wanted(record: dict[str, Any]) -> str:
+    deadline = record["drain_deadline_at"]
+    if deadline is None:
+        return str(record["availability"])
+    return f"{record['availability']} until {presenters.moment(deadline)}, then {record['drain_then']}"
 
 
 def test(options: Options, out: Output) -> Exit:
@@ -157,8 +166,18 @@ def wish(operation: Callable[[UUID], None], result: str) -> Callable[[Options, O
 
 
 cordon = wish(operations.cordon, "Host {host} takes no new jobs; the running ones go on.")
-drain = wish(operations.drain, "Host {host} takes no new jobs, and waits for the running ones to end.")
 activate = wish(operations.activate, "Host {host} takes jobs.")
+
+
+def drain(options: Options, out: Output) -> Exit:
+    """No new jobs; what still runs at the deadline, if there is one, is stopped or waited for."""
+    host, seconds, then = lookup.host(options.name), options.deadline, DrainThen(options.then)
+    operations.drain(host.pk, deadline_seconds=seconds, then=then)
+    until = "waits for the running ones to end"
+    if seconds is not None and then is DrainThen.STOP:
+        until = f"stops those that still run in {presenters.duration(seconds)}"
+    out.line(f"Host {host.name} takes no new jobs, and {until}.")
+    return Exit.OK
 
 
 def remove(options: Options, out: Output) -> Exit:

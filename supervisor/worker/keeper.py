@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from hosts import fitting
 from hosts.errors import ConfigurationError, EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
 from hosts.leases import Lease
-from hosts.models import Availability, DockerHost, HostLease, HostRequest, HostSample, HostState, RequestVerb
+from hosts.models import (
+    Availability,
+    DockerHost,
+    DrainThen,
+    HostLease,
+    HostRequest,
+    HostSample,
+    HostState,
+    RequestVerb,
+)
 from jobs import reconcile, retention
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
@@ -129,7 +139,8 @@ class HostKeeper:
         if not self._lease_is_ours():
             raise LeaseLost(f"Host {self._host.name} was taken from this worker.")
         try:
-            row = DockerHost.objects.get(pk=self._host.pk)
+            over = Q(drain_deadline_at__lte=Now(), drain_then=DrainThen.STOP)
+            row = DockerHost.objects.annotate(drain_is_over=over).get(pk=self._host.pk)
         except DockerHost.DoesNotExist:
             return "the host was deleted"
         except ConfigurationError as exc:  # a secret of it that no key of ours decrypts: it is new
@@ -138,6 +149,9 @@ class HostKeeper:
             return "the host's settings changed"
         for name in ("name", "weight", "max_concurrent_jobs", "is_active", "availability", "engine_id"):
             setattr(self._host, name, getattr(row, name))
+        is_over = row.drain_is_over and row.availability == Availability.DRAINING  # type: ignore[attr-defined]
+        for run in runs.values():
+            run.drained = is_over and not run.archived
         self._take_requests()
         open_runs = any(run.state is not AttemptState.ENDED for run in runs.values())
         return "" if row.is_active or open_runs else "the host is switched off"

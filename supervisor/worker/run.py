@@ -102,6 +102,7 @@ class Run:
     move: Move | None = None
     view: JobView | None = None
     cancel_wanted: bool = False
+    drained: bool = False
     cancel_force: bool = False
     deadline_clock: float | None = None
     kill_clock: float | None = None
@@ -254,7 +255,7 @@ def must_withdraw(run: Run, now: float) -> bool:
     # After a start was sent, or on the way to it, only the engine knows: observe, then stop.
     if run.state not in NOT_STARTED or run.start_sent:
         return False
-    unwanted = run.withdrawing or run.cancel_wanted or run.is_poison
+    unwanted = run.withdrawing or run.cancel_wanted or run.is_poison or run.drained
     tried_enough = max(run.trouble, run.failed_starts) >= GIVE_UP_AFTER
     return unwanted or tried_enough or _is_late(run, now)
 
@@ -273,6 +274,13 @@ def outcome_of_withdrawal(run: Run, now: float) -> Verdict:
         )
     if run.is_poison:
         return outcome.kills_worker(started=False)
+    if run.drained:
+        return Verdict(
+            outcome=Outcome.INFRA,
+            failure_class="drained",
+            message="Its host was drained before it started.",
+            hint=_NOTHING_STARTED,
+        )
     if _is_late(run, now):
         return start_deadline_passed(run.spec["start_deadline_seconds"])
     return Verdict(

@@ -25,7 +25,7 @@ def stop_wanted(run: Run, now: float) -> StopReason | None:
         return StopReason.POISON
     if run.deadline_clock is not None and now >= run.deadline_clock:
         return StopReason.TIMEOUT
-    return None
+    return StopReason.DRAINED if run.drained else None
 
 
 def want_cancel(run: Run, now: float, *, force: bool) -> None:

@@ -256,3 +256,23 @@ def test_list_tells_of_containers_without_a_row():
     make_host("a", orphans=[one])
     assert "a: left (running) has no row since 2026-05-01T12:00:00+00:00." in hosts("list").stderr
     assert hosts("list", "--json").json[0]["orphans"] == [one]
+
+
+# --- drain with a deadline ---
+
+
+def test_a_host_can_be_drained_until_a_deadline_and_it_is_shown():
+    host = make_host("a")
+    assert (
+        "stops those that still run in 10 min"
+        in hosts("drain", "a", "--deadline", "600", "--then", "stop").text
+    )
+    host.refresh_from_db()
+    assert (host.availability, host.drain_then) == (Availability.DRAINING, "stop")
+    record = hosts("list", "--json").json[0]
+    assert (record["drain_then"], record["drain_deadline_at"] is not None) == ("stop", True)
+    assert ", then stop" in hosts("list").text
+    hosts("cordon", "a")
+    host.refresh_from_db()
+    assert (host.drain_deadline_at, host.drain_then) == (None, "wait")
+    assert hosts("drain", "a", "--deadline", "0").code == 2

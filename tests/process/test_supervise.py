@@ -11,6 +11,7 @@ import psutil
 import pytest
 from django.utils import timezone
 
+from hosts import operations as host_operations
 from hosts.models import DockerHost, HostLease, HostRequest, Installation
 from jobs import operations
 from jobs.models import Attempt, ContainerTemplate
@@ -141,6 +142,26 @@ def test_drain_ends_it_when_the_last_job_has_ended(
     running.refresh_from_db()
     late.refresh_from_db()
     assert (running.status, late.status) == ("completed", "pending")
+
+
+@pytest.mark.postgres_only  # nothing of it depends on the database
+def test_a_worker_that_is_killed_while_it_drains_is_replaced_for_the_sake_of_its_jobs(
+    process_host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    with supervising.running("supervise", "--poll-interval", "1", database_url=database_url) as command:
+        running = operations.submit(template, command="sh -c 'sleep 4; echo done'")
+        wait_for_status(running, "running")
+        command.signal(signal.SIGUSR2)
+        wait_until(lambda: "draining" in command.log)
+        os.kill(HostLease.objects.get().pid, signal.SIGKILL)
+        wait_until(lambda: HostLease.objects.get().epoch == 2, timeout_seconds=10)
+        late = operations.submit(template, command="true")
+        answer = host_operations.request_restart(process_host.pk, by="test")
+        assert command.process.wait(20) == 0
+    for row in (running, late, answer):
+        row.refresh_from_db()
+    assert (running.status, running.execution.stdout, late.status) == ("completed", "done\n", "pending")
+    assert (answer.ok, "draining" in answer.result) == (False, True)
 
 
 @pytest.mark.postgres_only  # nothing of it depends on the database

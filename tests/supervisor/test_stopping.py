@@ -10,7 +10,7 @@ from hosts.executors.contract import Hint
 from jobs.states import AttemptState, Outcome, StopReason
 from supervisor.worker import hints, stopping
 from supervisor.worker.progress import judge_exit
-from supervisor.worker.run import Need, Run
+from supervisor.worker.run import Need, Run, next_step, outcome_of_withdrawal
 from supervisor.worker.stopping import stop_due, stop_wanted, want_cancel
 from tests.supervisor.runs import NOW, make_run, observation
 
@@ -176,3 +176,15 @@ def test_after_trouble_a_run_wakes_its_worker_when_the_wait_is_over() -> None:
     run = make_run(need=Need.ENSURE)
     run.note_trouble("away", NOW)
     assert stopping.clocks_of(run) == [NOW + 0.2]
+
+
+def test_the_run_of_a_drained_host_is_stopped_and_a_cancel_counts_more() -> None:
+    assert stop_wanted(running(drained=True), NOW) is StopReason.DRAINED
+    assert stop_wanted(running(drained=True, cancel_wanted=True), NOW) is StopReason.CANCELLED
+
+
+def test_what_has_not_started_on_a_drained_host_is_tried_elsewhere() -> None:
+    run = make_run(drained=True)
+    assert next_step(run, NOW) is Need.WITHDRAW
+    verdict = outcome_of_withdrawal(run, NOW)
+    assert (verdict.outcome, verdict.failure_class) == (Outcome.INFRA, "drained")
