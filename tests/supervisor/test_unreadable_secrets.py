@@ -66,14 +66,14 @@ def test_the_worker_of_a_host_whose_logins_cannot_be_read_waits_for_its_row_to_c
         "supervise", "--poll-interval", "0.2", database_url=database_url, TALLYMAN_SECRET_KEYS=other_key
     ) as command:
         wait_until(lambda: HostLease.objects.filter(host=locked_host).exists(), 20, "the host to be taken")
-        wait_until(lambda: "exit='exit code 78'" in command.log, 20, "its worker to give up")
+        wait_until(lambda: "exit code 78" in command.log, 20, "its worker to give up")
         assert_parked(locked_host)
         # A running worker whose host gets such a login gives up in the same way.
         held = HostLease.objects.filter(host=other_host, owner__isnull=False, released_at=None)
         wait_until(held.exists, 20, "the other host to be taken")
         other_host.secret_config = {"registries": {}}
         other_host.save()
-        wait_until(lambda: command.log.count("exit='exit code 78'") == 2, 20, "the other worker to give up")
+        wait_until(lambda: command.log.count("exit code 78") == 2, 20, "the other worker to give up")
         assert_parked(other_host)
         assert "Traceback" not in command.log
 
