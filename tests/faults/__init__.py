@@ -15,11 +15,11 @@ Which test shows which fault (the numbers are those of the list of faults that t
  6 KILL of the master                                 process.test_supervise (killed master), test_chaos
  7 KILL of everything, jobs that end meanwhile        supervisor.test_two_engines (everything was killed)
  8 TERM, five TERMs, two INTs, TERM to one worker     test_processes, process.test_supervise
- 9 a worker that dies at once, again and again        supervisor.test_restarts
-10 a wrong setting parks, its row's change frees      supervisor.test_restarts, .test_unreadable_secrets
+ 9 a worker that dies at once, again and again        supervisor.test_restarts, process.test_children
+10 a wrong setting parks, its row's change frees      supervisor.test_restarts, process.test_children
 11 no restart follows a stop                          process.test_supervise (stop signals)
-12 a child that hangs in boot                         test_stuck_children
-13 a main loop that is blocked                        test_stuck_children
+12 a child that hangs in boot                         test_stuck_children, process.test_children
+13 a main loop that is blocked                        test_stuck_children, process.test_children
 14 PostgreSQL stopped                                 test_database_outages
 15 PostgreSQL frozen                                  test_database_outages
 16 the listener's session is ended                    test_database_outages
