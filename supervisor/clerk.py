@@ -23,6 +23,7 @@ from django.db import (
     close_old_connections,
     connection,
 )
+from django.db.models import QuerySet
 
 from hosts import identity, installation, log_fields
 from hosts.errors import ConfigurationError
@@ -31,6 +32,7 @@ from hosts.models import DockerHost
 from hosts.thinning import SampleThinner
 from hosts.wakeups import SUPERVISORS
 from jobs import poison, reasons, start_deadline
+from jobs.models import Attempt
 from jobs.retention import Policy
 from supervisor import database, membership, processes, requests
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
@@ -219,9 +221,18 @@ class Clerk:
         known = DockerHost.objects.filter(name__in=self._host_names, archived_at=None)
         return sorted(set(self._host_names) - set(known.values_list("name", flat=True)))
 
+    def _wanted_hosts(self) -> QuerySet[DockerHost]:
+        hosts = DockerHost.objects.active()
+        # A host that was switched off keeps its worker until nothing runs on it any more.
+        busy = Attempt.objects.open().values("host_id")
+        wanted = hosts | DockerHost.objects.filter(pk__in=busy)
+        if self._host_names:
+            wanted = wanted.filter(name__in=self._host_names)
+        return wanted.distinct().defer("secret_config")
+
     def _hosts(self) -> list[DockerHost]:
         """The hosts that this supervisor shall hold."""
-        now, hosts = boot_clock(), membership.hosts_to_work(self._host_names)
+        now, hosts = boot_clock(), list(self._wanted_hosts())
         if self._share is None:  # a new clerk: the master has what the one before it decided
             before = {known.host_id: now for known in self._known if known.host_id}
             self._share = Share(self._supervisor, before)
