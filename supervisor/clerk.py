@@ -141,6 +141,8 @@ class Clerk:
             self._beat_clock = 0.0
             if message.get("hosts_again"):
                 self._hosts_clock = 0.0
+                if self._share:
+                    self._share.try_all_again()
 
     def _turn(self) -> float:
         now = boot_clock()

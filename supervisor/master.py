@@ -180,6 +180,7 @@ class Master:
 
     def _fork(self, key: str, name: str, row_key: str, main: Callable[[ChildPipes], int]) -> Child:
         held = [*self._wake.descriptors(), *([self._line.fileno()] if self._line else [])]
+        held += self._trial.descriptors() if self._trial else ()
         self._report_clock = 0.0
         return self.children.fork(key, name, row_key, main, close=held)
 

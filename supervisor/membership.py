@@ -12,11 +12,10 @@ from django.db.models.functions import Now
 
 from hosts import identity, leases
 from hosts.models import DockerHost, HostLease, HostState
-from supervisor.models import DRAINING, Role, SupervisorProcess
+from supervisor.models import DRAINING, Down, Role, SupervisorProcess
 from supervisor.processes import Known
 from supervisor.sharing import Sight
 
-_AWAY = {HostState.UNREACHABLE, HostState.PARKED}
 _LOCAL_URL = "unix://"
 
 
@@ -55,6 +54,8 @@ def sights(hosts: Collection[DockerHost], others: Colleagues, ours: Sequence[Kno
     if not others.counts:
         return {host.pk: Sight(is_free=True) for host in hosts}
     here, pids = identity.current().machine, {(known.pid, known.start_ticks) for known in ours}
+    # What is wrong with such a host's settings is wrong everywhere.
+    parked = {known.host_id for known in ours if known.state == Down.PARKED}
     there_are_others_here = others.machines[here] > 0
     leases_of = _leases([host.pk for host in hosts])
     found = {}
@@ -66,11 +67,16 @@ def sights(hosts: Collection[DockerHost], others: Colleagues, ours: Sequence[Kno
         found[host.pk] = Sight(
             is_ours=is_ours,
             is_free=leases.is_free(lease, is_expired=is_expired) and host.pk not in others.taken,
-            is_away=host.state in _AWAY,
+            is_away=_is_away(host, is_local) and host.pk not in parked,
             is_bound=is_local and not is_here and lease.machine in others.machines,
             is_ours_alone=is_local and is_here and not there_are_others_here,
         )
     return found
+
+
+def _is_away(host: DockerHost, is_local: bool) -> bool:
+    """Whether another supervisor may have better luck: another machine's socket is another engine."""
+    return host.state == HostState.UNREACHABLE or (host.state == HostState.PARKED and is_local)
 
 
 def _leases(hosts: Collection[UUID]) -> dict[UUID, tuple[HostLease, bool]]:

@@ -38,6 +38,10 @@ class Trial:
         """The descriptor that tells of its end."""
         return self._pidfd
 
+    def descriptors(self) -> tuple[int, int]:
+        """Everything that is held of it, for a child to close."""
+        return self._pidfd, self._output
+
     def is_over(self) -> bool | None:
         """Whether it went well; None while it runs. Ask no more once this has told."""
         if boot_clock() > self._until:
