@@ -58,6 +58,7 @@ _THIN_EVERY_SECONDS = 60.0
 _THIN_AGAIN_SECONDS = 1.0
 # After an outage: longer than others take to find that it is over, to beat, and to renew their leases.
 _QUIET_SECONDS = 15.0
+_LONG_WAIT_SECONDS = 2.0
 
 
 class Clerk:
@@ -92,8 +93,10 @@ class Clerk:
         database.use_own_options()
         open_port(self._probe_port, self._signs)
         Watchdog(is_stopping=lambda: self._signals.any_came, progress=lambda: self._pipes.tell(b"."))
+        began = boot_clock()
         if not database.wait_for(self._tick, self._wake):
             return OK if self._stopping else TRY_LATER
+        self._in_trouble = boot_clock() - began > _LONG_WAIT_SECONDS
         try:
             code = self._refusal()
         except (OperationalError, InterfaceError) as exc:
@@ -238,6 +241,8 @@ class Clerk:
         if self._share is None:  # a new clerk: the master has what the one before it decided
             before = {known.host_id: now for known in self._known if known.host_id}
             self._share = Share(self._supervisor, before)
+            if before:
+                self._be_quiet_after_trouble(now)
         others = membership.colleagues(self._supervisor)
         members = {**others.counts, self._supervisor: len(self._share.held)}
         draining = any(known.state == DRAINING for known in self._known)
