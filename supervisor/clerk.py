@@ -23,6 +23,7 @@ from django.db import (
     close_old_connections,
     connection,
 )
+from django.db.models import QuerySet
 
 from hosts import identity, installation, log_fields
 from hosts.errors import ConfigurationError
@@ -31,6 +32,7 @@ from hosts.models import DockerHost
 from hosts.thinning import SampleThinner
 from hosts.wakeups import SUPERVISORS
 from jobs import poison, reasons, start_deadline
+from jobs.models import Attempt
 from jobs.retention import Policy
 from supervisor import database, membership, processes, requests
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
@@ -56,6 +58,7 @@ _THIN_EVERY_SECONDS = 60.0
 _THIN_AGAIN_SECONDS = 1.0
 # After an outage: longer than others take to find that it is over, to beat, and to renew their leases.
 _QUIET_SECONDS = 15.0
+_LONG_WAIT_SECONDS = 2.0
 
 
 class Clerk:
@@ -90,8 +93,10 @@ class Clerk:
         database.use_own_options()
         open_port(self._probe_port, self._signs)
         Watchdog(is_stopping=lambda: self._signals.any_came, progress=lambda: self._pipes.tell(b"."))
+        began = boot_clock()
         if not database.wait_for(self._tick, self._wake):
             return OK if self._stopping else TRY_LATER
+        self._in_trouble = boot_clock() - began > _LONG_WAIT_SECONDS
         try:
             code = self._refusal()
         except (OperationalError, InterfaceError) as exc:
@@ -139,6 +144,8 @@ class Clerk:
             self._beat_clock = 0.0
             if message.get("hosts_again"):
                 self._hosts_clock = 0.0
+                if self._share:
+                    self._share.try_all_again()
 
     def _turn(self) -> float:
         now = boot_clock()
@@ -219,12 +226,23 @@ class Clerk:
         known = DockerHost.objects.filter(name__in=self._host_names, archived_at=None)
         return sorted(set(self._host_names) - set(known.values_list("name", flat=True)))
 
+    def _wanted_hosts(self) -> QuerySet[DockerHost]:
+        hosts = DockerHost.objects.active()
+        # A host that was switched off keeps its worker until nothing runs on it any more.
+        busy = Attempt.objects.open().values("host_id")
+        wanted = hosts | DockerHost.objects.filter(pk__in=busy)
+        if self._host_names:
+            wanted = wanted.filter(name__in=self._host_names)
+        return wanted.distinct().defer("secret_config")
+
     def _hosts(self) -> list[DockerHost]:
         """The hosts that this supervisor shall hold."""
-        now, hosts = boot_clock(), membership.hosts_to_work(self._host_names)
+        now, hosts = boot_clock(), list(self._wanted_hosts())
         if self._share is None:  # a new clerk: the master has what the one before it decided
             before = {known.host_id: now for known in self._known if known.host_id}
             self._share = Share(self._supervisor, before)
+            if before:
+                self._be_quiet_after_trouble(now)
         others = membership.colleagues(self._supervisor)
         members = {**others.counts, self._supervisor: len(self._share.held)}
         draining = any(known.state == DRAINING for known in self._known)

@@ -34,7 +34,7 @@ from supervisor.lines import LineSocket
 from supervisor.models import DRAINING, RUNNING, Role
 from supervisor.postmortem import Death
 from supervisor.pulse import Pulse
-from supervisor.reloading import Program, Trial
+from supervisor.reloading import Reload
 from supervisor.reporting import process_rows
 from supervisor.requests import Restarts
 from supervisor.shutdown import Shutdown
@@ -84,8 +84,7 @@ class Master:
     exit_code: int = OK
     _stopping: bool = False
     _replacing: bool = False
-    _trial: Trial | None = None
-    _program: Program = field(default_factory=Program)
+    _reload: Reload = field(default_factory=Reload)
     _draining: bool = False
     _undrained: set[str] = field(default_factory=set)  # hosts whose jobs are still waited for
     _booted: bool = False
@@ -108,7 +107,7 @@ class Master:
                 self._pulse.stop()
                 return self.exit_code
             # Only if this fails it comes back, and the old code goes on.
-            self._program.replace(_SIGNALS)
+            self._reload.program.replace(_SIGNALS)
             self._replacing = False
 
     def _supervise(self) -> None:
@@ -121,7 +120,7 @@ class Master:
             self.children.stop_the_stuck()
             self._start_missing()
             self._report()
-            self._judge_trial()
+            self._replacing = self._reload.is_due()
             self._wait()
 
     def _prepare(self) -> None:
@@ -134,7 +133,7 @@ class Master:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # held back if we were executed anew
         registry.executor_class("docker")  # imported here once, shared by all workers
         database.known_migrations()
-        self._program.remember()
+        self._reload.program.remember()
         connections.close_all()
         gc.collect()
         gc.disable()
@@ -180,11 +179,12 @@ class Master:
 
     def _fork(self, key: str, name: str, row_key: str, main: Callable[[ChildPipes], int]) -> Child:
         held = [*self._wake.descriptors(), *([self._line.fileno()] if self._line else [])]
+        held += self._reload.descriptors()
         self._report_clock = 0.0
         return self.children.fork(key, name, row_key, main, close=held)
 
     def _reap(self) -> None:
-        for death in self.children.reap(spare={self._trial.pid} if self._trial else set()):
+        for death in self.children.reap(spare=self._reload.pids()):
             self._report_clock = 0.0
             self._count_against(death)
             if death.code == OK:
@@ -306,17 +306,8 @@ class Master:
             policy.reset()
         if self._line:
             self._line.send({"processes": self._process_rows(), "hosts_again": True})
-        if self._draining or not self._program.has_changed():
-            logger.info("hosts are read again; nothing has changed in code and settings")
-        else:
-            logger.info("code or settings have changed; trying them out")
-            if self._trial:
-                self._trial.give_up()
-            self._trial = self._program.try_out()
-
-    def _judge_trial(self) -> None:
-        if self._trial and (went_well := self._trial.is_over()) is not None:
-            self._trial, self._replacing = None, went_well
+        if not self._draining:  # it ends anyway, when its jobs have
+            self._reload.begin()
 
     def _log_status(self) -> None:
         for row in self._process_rows():
@@ -351,7 +342,7 @@ class Master:
         watched += [
             child.progress for child in running.values() if not child.holds_host and child.key != CLERK
         ]
-        watched += [self._trial.fileno()] if self._trial else []
+        watched += self._reload.watched()
         watched += [self._line.fileno()] if self._line and not self._line.is_closed else []
         self._wake.wait(min(soonest, _LONGEST_WAIT_SECONDS), also=watched)
 
@@ -361,9 +352,7 @@ class Master:
             logger.info("supervisor starts anew; containers run on")
         else:
             logger.info("supervisor stops; containers run on")
-        if self._trial:
-            self._trial.give_up()
-            self._trial = None
+        self._reload.give_up()
         end = Shutdown(self.children, self._signals, self._wake, self._reap)
         end.run(self.options.shutdown_timeout_seconds)
         return self._replacing and not (self._stopping or end.told_to_stop)

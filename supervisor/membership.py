@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,13 +12,11 @@ from django.db.models.functions import Now
 
 from hosts import identity, leases
 from hosts.models import DockerHost, HostLease, HostState
-from jobs.models import Attempt
-from supervisor.models import DRAINING, Role, SupervisorProcess
+from supervisor.models import DRAINING, Down, Role, SupervisorProcess
 from supervisor.processes import Known
 from supervisor.sharing import Sight
 
-_AWAY = {HostState.UNREACHABLE, HostState.PARKED}
-_LOCAL_URLS = ("unix://", "npipe://")
+_LOCAL_URL = "unix://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +26,6 @@ class Colleagues:
     counts: dict[UUID, int]
     taken: frozenset[UUID]
     machines: Counter[str]
-
-
-def hosts_to_work(names: Sequence[str]) -> list[DockerHost]:
-    """Hosts that shall have a worker, and those switched off that still have an open attempt."""
-    busy = Attempt.objects.open().values("host_id")
-    wanted = DockerHost.objects.filter(Q(is_active=True, archived_at=None) | Q(pk__in=busy))
-    if names:
-        wanted = wanted.filter(name__in=names)
-    expired = Q(lease__expires_at__lte=Now())
-    return list(wanted.select_related("lease").annotate(is_expired=expired).defer("secret_config"))
 
 
 def colleagues(me: UUID) -> Colleagues:
@@ -58,30 +46,39 @@ def colleagues(me: UUID) -> Colleagues:
     )
 
 
-def sights(hosts: Iterable[DockerHost], others: Colleagues, ours: Sequence[Known]) -> dict[UUID, Sight]:
-    """How each host stands, seen by a supervisor whose processes are `ours`."""
-    here = identity.current()
-    pids = {(known.pid, known.start_ticks) for known in ours}
+def sights(hosts: Collection[DockerHost], others: Colleagues, ours: Sequence[Known]) -> dict[UUID, Sight]:
+    """How each host stands, seen by a supervisor whose processes are `ours`.
+
+    For one that is alone everything is free: whoever else may hold a host, its worker waits for it.
+    """
+    if not others.counts:
+        return {host.pk: Sight(is_free=True) for host in hosts}
+    here, pids = identity.current().machine, {(known.pid, known.start_ticks) for known in ours}
+    # What is wrong with such a host's settings is wrong everywhere.
+    parked = {known.host_id for known in ours if known.state == Down.PARKED}
+    there_are_others_here = others.machines[here] > 0
+    leases_of = _leases([host.pk for host in hosts])
     found = {}
     for host in hosts:
-        lease = _lease(host)
-        machine = lease.machine
-        is_ours = (lease.pid or 0, lease.start_ticks or 0) in pids and machine == here.machine
-        expired: bool | None = host.is_expired  # type: ignore[attr-defined]  # annotated
-        is_local = host.executor_type == "process" or host.base_url.startswith(_LOCAL_URLS)
-        alone_there = not others.machines[here.machine]
+        lease, is_expired = leases_of.get(host.pk, (HostLease(host=host), False))
+        is_local = host.executor_type == "process" or host.base_url.startswith(_LOCAL_URL)
+        is_here = lease.machine == here
+        is_ours = is_here and not lease.released_at and (lease.pid or 0, lease.start_ticks or 0) in pids
         found[host.pk] = Sight(
-            is_ours=is_ours and not lease.released_at,
-            is_free=leases.is_free(lease, is_expired=bool(expired)) and host.pk not in others.taken,
-            is_away=host.state in _AWAY,
-            is_bound=is_local and machine not in {"", here.machine} and machine in others.machines,
-            is_ours_alone=is_local and machine == here.machine and alone_there,
+            is_ours=is_ours,
+            is_free=leases.is_free(lease, is_expired=is_expired) and host.pk not in others.taken,
+            is_away=_is_away(host, is_local) and host.pk not in parked,
+            is_bound=is_local and not is_here and lease.machine in others.machines,
+            is_ours_alone=is_local and is_here and not there_are_others_here,
         )
     return found
 
 
-def _lease(host: DockerHost) -> HostLease:
-    try:
-        return host.lease
-    except HostLease.DoesNotExist:
-        return HostLease(host=host)
+def _is_away(host: DockerHost, is_local: bool) -> bool:
+    """Whether another supervisor may have better luck: another machine's socket is another engine."""
+    return host.state == HostState.UNREACHABLE or (host.state == HostState.PARKED and is_local)
+
+
+def _leases(hosts: Collection[UUID]) -> dict[UUID, tuple[HostLease, bool]]:
+    rows = HostLease.objects.filter(host_id__in=hosts).annotate(is_expired=Q(expires_at__lte=Now()))
+    return {row.host_id: (row, bool(row.is_expired)) for row in rows}

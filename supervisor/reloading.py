@@ -38,6 +38,10 @@ class Trial:
         """The descriptor that tells of its end."""
         return self._pidfd
 
+    def descriptors(self) -> tuple[int, int]:
+        """Everything that is held of it, for a child to close."""
+        return self._pidfd, self._output
+
     def is_over(self) -> bool | None:
         """Whether it went well; None while it runs. Ask no more once this has told."""
         if boot_clock() > self._until:
@@ -124,6 +128,48 @@ class Program:
         """Where the code is, by the name it was called by: a link to it may lead elsewhere by now."""
         script = Path(self.folder, sys.argv[0])
         return script.parent if script.name == "manage.py" else Path(settings.BASE_DIR)
+
+
+@dataclass(slots=True)
+class Reload:
+    """A program and, after a HUP that found another one, the trial of that."""
+
+    program: Program = field(default_factory=Program)
+    _trial: Trial | None = None
+
+    def begin(self) -> None:
+        """Try out what is there now, if it is not what runs; a trial under way is out of date."""
+        if not self.program.has_changed():
+            logger.info("nothing has changed in code and settings")
+            return
+        logger.info("code or settings have changed; trying them out")
+        self.give_up()
+        self._trial = self.program.try_out()
+
+    def is_due(self) -> bool:
+        """Whether a trial has just gone well."""
+        went_well = self._trial.is_over() if self._trial else None
+        if went_well is not None:
+            self._trial = None
+        return bool(went_well)
+
+    def give_up(self) -> None:
+        """End a trial under way."""
+        if self._trial:
+            self._trial.give_up()
+            self._trial = None
+
+    def pids(self) -> set[int]:
+        """Children of ours that are neither workers nor strangers."""
+        return {self._trial.pid} if self._trial else set()
+
+    def watched(self) -> list[int]:
+        """Descriptors that tell of something to do here."""
+        return [self._trial.fileno()] if self._trial else []
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Everything that is held here, for a child to close."""
+        return self._trial.descriptors() if self._trial else ()
 
 
 def _fingerprint(root: Path) -> Fingerprint:

@@ -59,6 +59,11 @@ class Share:
         """Change nothing until then: after an outage all leases have run out, and all others look dead."""
         self._quiet_until = clock
 
+    def try_all_again(self) -> None:
+        """A person says: look again at what was out of reach, or what nobody else took."""
+        self._passed.clear()
+        self._kept.clear()
+
     def decide(
         self, hosts: Mapping[UUID, Sight], members: Mapping[UUID, int], now: float, *, may_take: bool = True
     ) -> set[UUID]:

@@ -19,7 +19,7 @@ from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, Tabul
 from admin_ui.admin.columns import NOTHING, badge
 from admin_ui.load import with_running_count
 from hosts import operations, registries, wakeups
-from hosts.models import DockerHost, HostLease, HostRequest, HostSample, Installation
+from hosts.models import DockerHost, DrainThen, HostLease, HostRequest, HostSample, Installation
 from hosts.operations import HostRefused
 from jobs import host_removal, log_cap
 
@@ -84,11 +84,19 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
         "without_a_row",
         "archived_at",
     )
-    readonly_fields = (*seen, "registry_logins")
+    readonly_fields = (*seen, "registry_logins", "drain_deadline_at", "drain_then")
     fieldsets = (
         (None, {"fields": ("name", "executor_type", "connection_string", "executor_config")}),
         ("Pulls", {"fields": ("registry_logins",)}),
-        ("Wanted", {"fields": ("weight", "max_concurrent_jobs", "is_active", "availability")}),
+        (
+            "Wanted",
+            {
+                "fields": (
+                    *("weight", "max_concurrent_jobs", "is_active", "availability"),
+                    *("drain_deadline_at", "drain_then"),
+                )
+            },
+        ),
         ("Seen", {"fields": seen}),
     )
 
@@ -100,6 +108,8 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
         return False
 
     def save_model(self, request: HttpRequest, obj: DockerHost, form: Any, change: bool) -> None:
+        if "availability" in form.changed_data:  # the deadline of an earlier draining is no wish of today's
+            obj.drain_deadline_at, obj.drain_then = None, DrainThen.WAIT
         super().save_model(request, obj, form, change)
         wakeups.notify(obj.pk if change else None)
         if warning := log_cap.warning_for(obj):

@@ -11,7 +11,7 @@ from admin_ui.cli.exits import Exit, failure
 from admin_ui.cli.output import Output
 from admin_ui.waiting import NOBODY
 from hosts import operations, pausing
-from hosts.models import DockerHost, HostRequest
+from hosts.models import DockerHost, HostRequest, Installation
 from jobs.models import Attempt
 from supervisor.processes import is_supervised
 
@@ -47,7 +47,10 @@ def pause(options: Options, out: Output) -> Exit:
 def resume(options: Options, out: Output) -> Exit:
     """New jobs again, on one host or on all of them."""
     if not options.all:
-        return _ask(options, out, operations.resume, stored=" It is marked as resumed all the same.")
+        code = _ask(options, out, operations.resume, stored=" It is marked as resumed all the same.")
+        if Installation.objects.exclude(paused_at=None).exists():
+            out.remark("All claims are paused; end that with: manage.py supervisor resume --all")
+        return code
     out.line("Jobs are claimed again." if pausing.resume_all() else "Nothing was paused.")
     if not is_supervised():
         out.remark(NOBODY)

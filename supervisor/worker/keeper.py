@@ -178,7 +178,8 @@ class HostKeeper:
             running = sum(run.holds_slot for run in self._runs.values())
             taking = "Takes jobs" if self.may_claim else "Takes no new jobs"
             if self._host.availability == Availability.ACTIVE and not self.may_claim:
-                taking = f"Will take jobs, but is {self._host.state} now"
+                why = self._host.state if self._host.is_active else "switched off"
+                taking = f"Would take jobs, but is {why}"
             answer = {"taken_at": Now(), "done_at": Now(), "ok": True}
             HostRequest.objects.filter(pk__in=ids).update(**answer, result=f"{taking}; {running} running.")
 

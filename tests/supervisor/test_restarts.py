@@ -142,6 +142,20 @@ def test_a_parked_child_starts_when_its_row_has_changed(policy: RestartPolicy) -
     assert may_start(policy), "the row may change back: it is not parked any more"
 
 
+def test_one_that_ends_as_soon_as_it_is_ready_does_not_spin(policy: RestartPolicy) -> None:
+    end(policy, OK, ready_seconds=0.2)
+    assert (policy.failures, wait_of(policy)) == (0, 1.0)
+
+
+def test_since_when_it_fails_and_of_what_is_kept_until_it_has_run_for_a_minute(policy: RestartPolicy) -> None:
+    policy.note_exit(INTERNAL, key=KEY, ready_seconds=1.0, now=NOW, cause="ValueError: no")
+    policy.note_exit(-signal.SIGKILL, key=KEY, ready_seconds=1.0, now=NOW + 5, cause="out of memory")
+    assert (policy.failing_clock, policy.exit_clock) == (NOW, NOW + 5)
+    assert policy.last_words == "signal 9: out of memory"
+    policy.note_exit(OK, key=KEY, ready_seconds=LONG_LIFE, now=NOW + 99)
+    assert (policy.failing_clock, policy.last_words) == (None, "exit code 0")
+
+
 def test_a_person_who_says_try_again_now_is_obeyed(policy: RestartPolicy) -> None:
     for _ in range(8):
         end(policy)
