@@ -20,7 +20,7 @@ from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
 from healthcheck import verdicts
 from healthcheck.verdicts import Verdict
-from hosts.models import Installation
+from hosts.models import HostState, Installation
 from jobs import backlog, obstacles
 from supervisor import processes
 from supervisor.models import SupervisorProcess
@@ -71,7 +71,9 @@ class HostsWork(DatabaseCheck):
 
     def run(self) -> None:
         active = [host for host in obstacles.hosts() if host.is_active and host.archived_at is None]
-        _raise(verdicts.of_hosts([(host.name, obstacles.own_obstacle(host)) for host in active]))
+        found = [(host.name, obstacles.own_obstacle(host)) for host in active]
+        degraded = [(host.name, host.state_reason) for host in active if host.state == HostState.DEGRADED]
+        _raise(verdicts.of_hosts(found, degraded))
 
 
 @dataclasses.dataclass

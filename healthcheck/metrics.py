@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector
 from healthcheck.probing import AWAY, SingleFlight
 from healthcheck.views import has_token, is_staff
 from hosts.leases import TTL_SECONDS
-from hosts.models import DockerHost, HostState
+from hosts.models import ANSWERING, DockerHost
 from jobs import backlog, obstacles, totals
 from jobs.states import JobStatus
 from supervisor.models import Role, SupervisorProcess
@@ -126,7 +126,7 @@ def _hosts(hosts: list[DockerHost], now: datetime) -> Iterator[Metric]:
     )
     for host in hosts:
         is_held: bool = host.is_held  # type: ignore[attr-defined]  # annotated
-        up.add_metric([host.name], float(is_held and host.state == HostState.ONLINE))
+        up.add_metric([host.name], float(is_held and host.state in ANSWERING))
         slots.add_metric([host.name], host.max_concurrent_jobs)
         held.add_metric([host.name], host.held)  # type: ignore[attr-defined]  # annotated
         orphans.add_metric([host.name], len(host.orphans))

@@ -24,10 +24,13 @@ class Verdict:
     warned: str = ""
 
 
-def of_hosts(obstacles: Sequence[tuple[str, Obstacle | None]]) -> Verdict:
+def of_hosts(
+    obstacles: Sequence[tuple[str, Obstacle | None]], degraded: Sequence[tuple[str, str]] = ()
+) -> Verdict:
     """Of the active hosts, by name: all out of order is a failure, some are a warning.
 
-    A host that is full, cordoned or draining is in order: that is what somebody wants of it.
+    A host that is full, cordoned or draining is in order: that is what somebody wants of it. `degraded` are
+    those that work in bad condition, with the reason.
     """
     if not obstacles:
         return Verdict(warned="no host is active; add one with manage_docker_host add")
@@ -35,7 +38,9 @@ def of_hosts(obstacles: Sequence[tuple[str, Obstacle | None]]) -> Verdict:
     told = "; ".join(broken[:_MOST_NAMES]) + ("; ..." if len(broken) > _MOST_NAMES else "")
     if len(broken) == len(obstacles):
         return Verdict(failed=f"no active host can run jobs ({told})")
-    return Verdict(warned=told and f"{len(broken)} of {len(obstacles)} active hosts cannot run jobs ({told})")
+    warnings = [told and f"{len(broken)} of {len(obstacles)} active hosts cannot run jobs ({told})"]
+    warnings += [f"{name} is degraded: {reason}" for name, reason in degraded[:_MOST_NAMES]]
+    return Verdict(warned="; ".join(filter(None, warnings)))
 
 
 def of_crash_loops(looping: Sequence[tuple[str | None, str]]) -> Verdict:

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from hosts import leases, wakeups
-from hosts.models import DockerHost, HostState
+from hosts.models import ANSWERING, DockerHost
 from hosts.operations import HostRefused
 from jobs import batches, excerpts, moves, retry, spec, usage
 from jobs.models import Attempt
@@ -33,7 +33,7 @@ def declare_lost(host_id: UUID, *, who: str) -> int:
     """
     with transaction.atomic():
         host = DockerHost.objects.get(pk=host_id)
-        epoch = leases.revoke(host_id, even_if_held=host.state != HostState.ONLINE)
+        epoch = leases.revoke(host_id, even_if_held=host.state not in ANSWERING)
         if epoch is None:
             raise HostRefused(
                 f"Host {host.name} is online, and a worker holds it. Drain it, or cancel its jobs, instead."

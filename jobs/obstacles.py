@@ -8,7 +8,7 @@ from enum import StrEnum
 from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
-from hosts.models import Availability, DockerHost, HostLease, HostState, Installation
+from hosts.models import ANSWERING, Availability, DockerHost, HostLease, HostState, Installation
 from jobs.models import held_slots
 
 
@@ -57,7 +57,7 @@ def own_obstacle(host: DockerHost) -> Obstacle | None:
         Obstacle.CORDONED: host.availability != Availability.ACTIVE,
         Obstacle.PARKED: host.state == HostState.PARKED,
         Obstacle.NO_WORKER: not is_held,
-        Obstacle.UNREACHABLE: host.state != HostState.ONLINE,
+        Obstacle.UNREACHABLE: host.state not in ANSWERING,
         Obstacle.FULL: held >= host.max_concurrent_jobs,
     }
     return next((what for what, is_so in applies.items() if is_so), None)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol
 from uuid import UUID
@@ -107,7 +107,8 @@ def labels_for(host: HostView, job: JobView) -> dict[str, str]:
 class EngineFacts:
     """What the engine says of itself, and what can be seen of its machine; None where it cannot be told.
 
-    `clock_at` is what the engine's clock showed. The last four are known of engines on this machine only.
+    `clock_at` is what the engine's clock showed; `answer_seconds` and `clock_skew_seconds` (from ours) are
+    set by who asked. The last four are known of engines on this machine only.
     """
 
     engine_id: str
@@ -118,10 +119,23 @@ class EngineFacts:
     containers_running: int | None = None
     operating_system: str = ""
     clock_at: datetime | None = None
+    answer_seconds: float | None = None
+    clock_skew_seconds: float | None = None
     cpu_percent: float | None = None
     memory_used_bytes: int | None = None
     disk_free_bytes: int | None = None
     disk_total_bytes: int | None = None
+
+    def lasting(self) -> EngineFacts:
+        """Without what is another at every look."""
+        volatile: dict[str, Any] = dict.fromkeys(_VOLATILE)
+        return replace(self, **volatile)
+
+
+_VOLATILE = (
+    *("containers_running", "clock_at", "answer_seconds", "clock_skew_seconds"),
+    *("cpu_percent", "memory_used_bytes", "disk_free_bytes", "disk_total_bytes"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
-from hosts.models.host import Availability, DockerHost, DrainThen, HostState
+from hosts.models.host import ANSWERING, Availability, DockerHost, DrainThen, HostState
 from hosts.models.installation import Installation
 from hosts.models.lease import HostLease
 from hosts.models.request import HostRequest, RequestVerb
 from hosts.models.sample import HostSample
 
 __all__ = [
+    "ANSWERING",
     "Availability",
     "DockerHost",
     "DrainThen",

@@ -42,8 +42,13 @@ class HostState(models.TextChoices):
 
     UNKNOWN = "unknown", "Not seen yet"
     ONLINE = "online", "Online"
+    DEGRADED = "degraded", "Online, but in bad condition"
     UNREACHABLE = "unreachable", "Unreachable"
     PARKED = "parked", "Parked: its settings need an edit"
+
+
+# The engine answers, and is the one that we know.
+ANSWERING = frozenset({HostState.ONLINE, HostState.DEGRADED})
 
 
 class HostQuerySet(models.QuerySet["DockerHost"]):
@@ -118,6 +123,11 @@ class DockerHost(models.Model):
     engine_version = models.CharField(max_length=100, blank=True, default="", db_default="", editable=False)
     engine_cpus = models.PositiveIntegerField(null=True, editable=False)
     engine_memory_bytes = models.BigIntegerField(null=True, editable=False)
+    # All running containers, whoever's they are, and how many of them this installation has made.
+    containers_running = models.PositiveIntegerField(null=True, editable=False)
+    containers_ours = models.PositiveIntegerField(null=True, editable=False)
+    disk_free_bytes = models.BigIntegerField(null=True, editable=False)
+    disk_total_bytes = models.BigIntegerField(null=True, editable=False)
     # Containers of ours on it of which no row tells: id, name, state, and since when they are seen.
     orphans = models.JSONField(default=list, blank=True, db_default=[], editable=False)
 

@@ -16,6 +16,10 @@ class HostSample(models.Model):
     jobs_running = models.PositiveIntegerField()
     slots = models.PositiveIntegerField()
     containers_running = models.PositiveIntegerField(null=True)
+    # Of the whole machine; known of engines on the worker's own machine only.
+    cpu_percent = models.FloatField(null=True)
+    memory_used_bytes = models.BigIntegerField(null=True)
+    disk_free_bytes = models.BigIntegerField(null=True)
 
     class Meta:
         ordering = ("-at",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from hosts import fitting
+from hosts import condition, fitting
 from hosts.errors import ConfigurationError, EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
 from hosts.leases import Lease
@@ -39,9 +40,13 @@ if TYPE_CHECKING:
     from supervisor.worker.host import WorkerSettings
 
 _CHECK_EVERY_SECONDS = 10.0
-_CHECK_AWAY_SECONDS = (1.0, 2.0, 5.0)
+# A host that stays away is asked ever more seldom, and not by all workers in step.
+_CHECK_AWAY_SECONDS = (1.0, 2.0, 5.0, 5.0, 5.0, 10.0)
+_JITTER = 0.2
 _RECONCILE_EVERY_SECONDS = 30.0
 _SAMPLE_EVERY_SECONDS = 60.0
+# Of a host's machine, what its row shows.
+_SHOWN = ("containers_running", "containers_ours", "disk_free_bytes", "disk_total_bytes")
 _UNKNOWN_AFTER = timedelta(seconds=30)
 
 
@@ -60,6 +65,7 @@ class HostKeeper:
         self._list_clock = 0.0
         self._sample_clock = 0.0
         self._failures = 0
+        self._ours: int | None = None
         self._waiting: list[UUID] = []
         self._settings_seen = _fingerprint(host)
         self._orphans = Orphans(host.orphans, settings.reap)
@@ -95,7 +101,7 @@ class HostKeeper:
             self._list_clock = now + _RECONCILE_EVERY_SECONDS
             self._engine.probe(self._host.id, "LIST", lambda: steps.list_containers(hands))
         else:
-            self._engine.probe(self._host.id, "CHECK", hands.executor.check)
+            self._engine.probe(self._host.id, "CHECK", lambda: steps.check(hands))
 
     def take(self, done: StepDone, now: float) -> None:
         """Note an answer; `refresh` writes what follows from it."""
@@ -114,7 +120,8 @@ class HostKeeper:
     def _wait_after(self, done: StepDone) -> float:
         if done.error is not None:
             self._failures += 1
-            return _CHECK_AWAY_SECONDS[min(self._failures, len(_CHECK_AWAY_SECONDS)) - 1]
+            seconds = _CHECK_AWAY_SECONDS[min(self._failures, len(_CHECK_AWAY_SECONDS)) - 1]
+            return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
         self._failures = 0
         return _CHECK_EVERY_SECONDS if done.step == "LIST" or self.may_touch else 0.0
 
@@ -227,9 +234,10 @@ class HostKeeper:
             self._list_clock = 0.0
             self._attempts().exclude(unknown_since_at=None).update(unknown_since_at=None)
         self.may_touch = True
+        trouble = condition.trouble(facts)
         self._set_state(
-            HostState.ONLINE,
-            "",
+            HostState.DEGRADED if trouble else HostState.ONLINE,
+            trouble,
             seen_at=Now(),
             engine_version=facts.version,
             engine_cpus=facts.cpus,
@@ -262,16 +270,21 @@ class HostKeeper:
         if now < self._sample_clock:
             return
         self._sample_clock = now + _SAMPLE_EVERY_SECONDS
-        sample = {
-            "jobs_running": sum(run.holds_slot for run in self._runs.values()),
-            "slots": self._host.max_concurrent_jobs,
-            "containers_running": facts.containers_running,
+        machine = {
+            name: getattr(facts, name)
+            for name in ("containers_running", "cpu_percent", "memory_used_bytes", "disk_free_bytes")
         }
-        HostSample.objects.create(host_id=self._host.pk, **fitting.fitted(HostSample, **sample))
+        running = sum(run.holds_slot for run in self._runs.values())
+        slots = self._host.max_concurrent_jobs
+        sample = fitting.fitted(HostSample, jobs_running=running, slots=slots, **machine)
+        HostSample.objects.create(host_id=self._host.pk, **sample)
+        machine |= {"disk_total_bytes": facts.disk_total_bytes, "containers_ours": self._ours}
+        self._mine().update(**fitting.fitted(DockerHost, **{name: machine[name] for name in _SHOWN}))
 
     # ── what is left on the engine ────────────────────────────────────────────────────────────────────
 
     def _present(self, present: list[Observation], runs: dict[UUID, Run], now: float) -> None:
+        self._ours = sum(seen.state == "running" for seen in present)
         keys = reconcile.keys(present)
         over = Now() - timedelta(hours=self._settings.retention_hours)
         for run in archive.begin(self._not_in(runs, present), self._host.id, self._lease.epoch):

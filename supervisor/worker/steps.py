@@ -7,11 +7,21 @@ lease is asked whether it is still trusted: past that, a step gives up and nothi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 from hosts.errors import DockerConnectionError
-from hosts.executors.contract import LABEL_PREFIX, ContainerExecutor, JobView, LogSource, Observation, Resume
+from hosts.executors.contract import (
+    LABEL_PREFIX,
+    ContainerExecutor,
+    EngineFacts,
+    JobView,
+    LogSource,
+    Observation,
+    Resume,
+)
+from hosts.identity import boot_clock
 from hosts.leases import Lease
 
 
@@ -83,6 +93,16 @@ def glance(hands: Hands, ref: str) -> Observation | None:
         started_at=seen.started_at,
         finished_at=seen.finished_at,
     )
+
+
+def check(hands: Hands) -> EngineFacts:
+    """What the engine says of itself, and how long it took to say so."""
+    began = boot_clock()
+    facts = hands.executor.check()
+    seconds = boot_clock() - began
+    skew = abs((datetime.now(UTC) - facts.clock_at).total_seconds()) if facts.clock_at else None
+    # The engine looked at its clock at some time in between.
+    return replace(facts, answer_seconds=seconds, clock_skew_seconds=skew and max(0.0, skew - seconds))
 
 
 def _require_same_engine(hands: Hands) -> None:

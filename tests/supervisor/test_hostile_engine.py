@@ -148,6 +148,30 @@ def test_an_engine_that_lies_about_itself_is_online_all_the_same(
     assert keeper.may_touch
 
 
+def test_an_engine_in_bad_condition_is_degraded_with_the_reason_until_it_is_well_again(
+    host: DockerHost, keeper: HostKeeper
+) -> None:
+    well = EngineFacts(
+        engine_id="e",
+        version="27",
+        containers_running=7,
+        cpu_percent=12.5,
+        memory_used_bytes=2**30,
+        disk_free_bytes=60,
+        disk_total_bytes=100,
+    )
+    hear(keeper, host, result=replace(well, disk_free_bytes=2))
+    assert (host.state, host.state_reason) == ("degraded", "less than 5% of its disk is free")
+    assert keeper.may_claim
+    since = host.state_since_at
+    hear(keeper, host, result=replace(well, disk_free_bytes=1))
+    assert host.state_since_at == since
+    assert hear(keeper, host, result=well).state == HostState.ONLINE
+    assert (host.containers_running, host.disk_free_bytes, host.disk_total_bytes) == (7, 2, 100)
+    sample = HostSample.objects.get()
+    assert (sample.cpu_percent, sample.memory_used_bytes, sample.disk_free_bytes) == (12.5, 2**30, 2)
+
+
 def test_an_error_with_any_text_is_the_reason_shown_and_answers_requests(
     host: DockerHost, keeper: HostKeeper
 ) -> None:
