@@ -180,6 +180,30 @@ def test_slots_can_be_given_and_taken_by_signal(
         wait_for_all_ended()
 
 
+@pytest.mark.postgres_only  # nothing of it depends on the database
+def test_quit_ends_it_at_once_and_usr1_says_what_runs(
+    process_host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    with supervising.running("supervise", database_url=database_url) as command:
+        job = operations.submit(template, command="sh -c 'sleep 5; echo done'")
+        wait_for_status(job, "running")
+        command.signal(signal.SIGUSR1)
+        words = [
+            f"{name}={role}" for name, role in (("role", "master"), ("role", "clerk"), ("role", "worker"))
+        ]
+        wait_until(
+            lambda: all(word in command.log.partition("process ")[2] for word in words), 10, "the list"
+        )
+        tree, before = command.tree, time.monotonic()
+        command.signal(signal.SIGQUIT)
+        assert command.process.wait(5) == 0
+        assert time.monotonic() - before < 4
+        assert not psutil.wait_procs(tree, timeout=1)[1]
+    with supervising.running("supervise", database_url=database_url):
+        wait_for_status(job, "completed")
+    assert (job.execution.stdout, job.attempts.count()) == ("done\n", 1)
+
+
 def test_a_copy_of_the_database_is_refused(process_host: DockerHost, database_url: str) -> None:
     Installation.objects.create(database_identity="somewhere else")
     with supervising.running("supervise", database_url=database_url) as command:
