@@ -62,4 +62,5 @@ def procfile() -> dict[str, list[str]]:
 def environment_read() -> set[str]:
     """Every variable that the settings and gunicorn's configuration read."""
     readers = (*(ROOT / "config").glob("*.py"), ROOT / "gunicorn.conf.py")
-    return {name for file in readers for name in re.findall(r'\benv\.\w+\(\s*"([A-Z_]+)"', file.read_text())}
+    reads = re.compile(r'\b(?:env|environ)\.\w+\(\s*"([A-Z_]+)"')
+    return {name for file in readers for name in reads.findall(file.read_text())}

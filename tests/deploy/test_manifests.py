@@ -74,8 +74,15 @@ def test_every_variable_is_one_that_the_settings_read() -> None:
     named |= {
         entry["name"] for container in files.containers().values() for entry in container.get("env", [])
     }
+    named |= {
+        word.partition("=")[0]
+        for line in _instructions("ENV")
+        for word in line.split()
+        if "TALLYMAN_" in word
+    }
     assert len(named) > 5
-    assert {name.removesuffix("_FILE") for name in named} <= files.environment_read()
+    read = files.environment_read()
+    assert {name if name in read else name.removesuffix("_FILE") for name in named} <= read
 
 
 def test_nothing_that_must_be_set_is_missing() -> None:
@@ -100,6 +107,9 @@ def test_the_supervisor_is_asked_by_its_own_probe() -> None:
     container = files.containers()["supervisor"]
     assert container["livenessProbe"]["exec"]["command"] == _PROBE
     assert container["startupProbe"]["exec"]["command"] == _PROBE
+    (port,) = container["ports"]
+    assert {"name": "TALLYMAN_PROBE_PORT", "value": str(port["containerPort"])} in container["env"]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/health/ready", "port": port["name"]}
     assert files.compose()["services"]["supervisor"]["healthcheck"]["test"] == ["CMD", *_PROBE]
 
 

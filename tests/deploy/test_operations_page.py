@@ -9,6 +9,7 @@ from django.apps import apps
 from django.urls import resolve
 
 from healthcheck import probing
+from hosts.models import HostState
 from jobs import backlog
 from jobs.models.job import Hold
 from jobs.obstacles import Obstacle
@@ -39,6 +40,7 @@ def _tables() -> set[str]:
         pytest.param(_checks, id="health checks"),
         pytest.param(lambda: set(files.alerts()), id="alerts"),
         pytest.param(lambda: {*map(str, Obstacle), backlog.READY, backlog.NO_HOST}, id="obstacles"),
+        pytest.param(lambda: set(HostState.values), id="states of hosts"),
         pytest.param(lambda: set(Outcome.values), id="outcomes"),
         pytest.param(lambda: set(StopReason.values), id="stop reasons"),
         pytest.param(failure_classes, id="failure classes"),

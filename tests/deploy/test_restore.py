@@ -7,8 +7,9 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from django.core.management import call_command
 
-from hosts.models import Availability, DockerHost
+from hosts.models import DockerHost
 from jobs import operations
 from jobs.models import Attempt, ContainerExecution, ContainerJob, ContainerTemplate, JobEvent
 from tests.deploy import files
@@ -56,11 +57,11 @@ def test_a_job_that_is_older_than_its_container_is_taken_from_it_and_never_runs_
     _host("two", tmp_path)
     DockerHost.objects.filter(name="two").update(weight=1000)
 
-    DockerHost.objects.update(availability=Availability.CORDONED)
+    call_command("supervisor", "pause", "--all")
     with supervising.running("supervise", "--reap=report", database_url=database_url):
         wait_until(lambda: DockerHost.objects.get(name="one").orphans, 30, "the container to be reported")
         exec(_step_5(), {})
-        DockerHost.objects.update(availability=Availability.ACTIVE)
+        call_command("supervisor", "resume", "--all")
         wait_for_status(job, "failed" if ends_before else "running")
         goes_on.touch()
         wait_for_status(job, "failed")
