@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from django.db.models import Q
 
 from hosts.executors import frames
-from jobs import logs
+from jobs import deflate, logs
 from jobs.models import LogChunk
 
 HEAD_BYTES = 32 * 1024
@@ -33,10 +32,20 @@ class Excerpt:
             self.size, self._has_gap = place, True
             self._tail.clear()
 
+    def leave_out(self, size: int) -> None:
+        """So many bytes are next that cannot be of either end: the head is full, and enough follows them."""
+        self.size += size
+        self._tail.clear()
+
+    @property
+    def room(self) -> int:
+        """How many more bytes of the head are wanted."""
+        return 0 if self._has_gap else max(0, HEAD_BYTES - len(self._head))
+
     def add(self, data: bytes) -> None:
         """The next bytes of the stream."""
         self.size += len(data)
-        room = 0 if self._has_gap else HEAD_BYTES - len(self._head)
+        room = self.room
         self._head += data[:room]
         self._tail += data[room:] if room > 0 else data
         if len(self._tail) > 4 * TAIL_BYTES:
@@ -75,8 +84,28 @@ def texts(
 
 
 def _add(data: bytes, stdout: Excerpt, stderr: Excerpt, joiner: frames.Joiner) -> None:
-    for frame in frames.walk(zlib.decompress(data)):
-        (stderr if frame.stream == frames.STDERR else stdout).add(joiner.payload(frame))
+    data = deflate.decompress(data)
+    for stream, spans in frames.payloads(data).items():
+        excerpt = stderr if stream == frames.STDERR else stdout
+        head_end = _count_to(spans, excerpt.room)
+        tail_begin = max(head_end, len(spans) - _count_to(reversed(spans), TAIL_BYTES))
+        excerpt.add(joiner.payloads(stream, data, spans[:head_end]))
+        if head_end < tail_begin:
+            # Not to be shown, but the newline that it is owed may be.
+            joiner.payloads(stream, data, spans[tail_begin - 1 : tail_begin])
+            excerpt.leave_out(sum(end - start for start, end in spans[head_end:tail_begin]))
+        excerpt.add(joiner.payloads(stream, data, spans[tail_begin:]))
+
+
+def _count_to(spans: Iterable[tuple[int, int]], size: int) -> int:
+    """How many of the payloads, from the first one on, have so many bytes."""
+    total = count = 0
+    for start, end in spans:
+        if total >= size:
+            break
+        total += end - start
+        count += 1
+    return count
 
 
 def _stored_ends(attempt_id: UUID, next_seq: int) -> Iterator[tuple[int, int, int, bytes]]:

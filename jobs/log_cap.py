@@ -11,7 +11,6 @@ and counters that they had in the full log: a jump in them is the gap, and tells
 
 from __future__ import annotations
 
-import zlib
 from uuid import UUID
 
 from django.db.models import F, Q
@@ -19,6 +18,7 @@ from django.db.models import F, Q
 from hosts.executors import frames
 from hosts.executors.registry import executor_class
 from hosts.models import DockerHost
+from jobs import deflate
 from jobs.logs import Piece
 from jobs.models import Attempt, ContainerTemplate, LogChunk
 from jobs.states import DECLARED_LOST, OPEN_STATES, AttemptState
@@ -48,7 +48,7 @@ def split(piece: Piece, *, begin: int, cap: int) -> tuple[Piece, Piece] | None:
     head = cap // 2
     if not begin < head < begin + piece.payload_bytes:
         return None
-    data = zlib.decompress(piece.data)
+    data = deflate.decompress(piece.data)
     place = frames.cut_at_payload(data, head - begin)
     return (Piece.of(data[:place]), Piece.of(data[place:])) if place < len(data) else None
 

@@ -199,6 +199,11 @@ class Resume:
     Where a container writes much, `tail` begins later: `covers` is the time from which on it has all that was
     stored last (empty: 4 seconds back). `first` is the header and time of the log's first frame: a log that
     begins with another one has lost its start. `tty` says that the container has a terminal.
+
+    `end` is given instead of `tail`, `covers` and `first` for the read after a log was followed to its end:
+    the last stored frames, none left out, as `frames.recognisable_end` has them. An executor that does not
+    find them again raises DockerConnectionError before it gives any frame, and is asked anew without `end`.
+    For a terminal it is not given: a part of its log cannot be cut into records without what is before it.
     """
 
     newest: str = ""  # RFC 3339 with nanoseconds, as the engine wrote it
@@ -207,6 +212,7 @@ class Resume:
     stderr_bytes: int = 0
     covers: str = ""
     first: bytes = b""
+    end: bytes = b""
     tty: bool = False
 
 

@@ -8,9 +8,11 @@ Source: the Docker Engine API, "Stream format" of POST /containers/{id}/attach, 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 STDOUT, STDERR = 1, 2
@@ -18,7 +20,11 @@ NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 HEADER = struct.Struct(">BxxxL")
 TIME_BYTES = 30
 PIECE_BYTES = 16_384  # where engines cut long lines
+END_RECORDS = 32
+_MOMENTS = 2
 _PREFIX_BYTES = TIME_BYTES + 1
+_HEAD_AND_TIME = struct.Struct(f">Q{TIME_BYTES}s")
+_LENGTH = 0xFFFFFFFF  # the bits of a header that are its length
 _EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
 
 
@@ -59,33 +65,58 @@ def walk(data: bytes) -> Iterator[Frame]:
         yield Frame(stream, data[start : start + TIME_BYTES], data[start + _PREFIX_BYTES : place])
 
 
-def tally(data: bytes, enough: int | None = None) -> Tally:
-    """Count whole frames, at least one of which must be there: all, or those up to `enough` bytes or more."""
-    # Run for every record of every log: offsets instead of slices, and no object per frame.
-    unpack, count_in, body, prefix = HEADER.unpack_from, data.count, HEADER.size, _PREFIX_BYTES
-    sizes, lines = [0, 0], [0, 0]
-    place, size, newest = 0, len(data) if enough is None else min(enough, len(data)), b""
+def payloads(data: bytes) -> dict[int, list[tuple[int, int]]]:
+    """Where the payloads of whole frames begin and end, by stream."""
+    unpack, prefix, place, size = HEADER.unpack_from, HEADER.size + _PREFIX_BYTES, 0, len(data)
+    spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    note, current = spans[STDOUT].append, STDOUT
     while place < size:
         stream, length = unpack(data, place)
-        start = place + body
-        place = start + length
-        which = stream == STDERR
-        sizes[which] += length - prefix
-        lines[which] += count_in(b"\n", start + prefix, place)
-        time = data[start : start + TIME_BYTES]
+        if stream != current:
+            note, current = spans[stream].append, stream
+        start = place + prefix
+        place += HEADER.size + length
+        note((start, place))
+    return spans
+
+
+def tally(data: bytes, enough: int | None = None) -> Tally:
+    """Count whole frames, at least one of which must be there: all, or those up to `enough` bytes or more."""
+    # Run for every record of every log: of each it looks at header and time, and lines are counted at once.
+    unpack, count_in, of_stderr, heads = _HEAD_AND_TIME.unpack_from, data.count, STDERR << 56, Counter[int]()
+    noted: list[int] = []
+    note, body, prefix = noted.append, HEADER.size, HEADER.size + _PREFIX_BYTES
+    stderr_lines, newest = 0, b""
+    place, size = 0, len(data) if enough is None else min(enough, len(data))
+    while place < size:
+        head, time = unpack(data, place)
+        note(head)
+        start = place + prefix
+        place += body + (head & _LENGTH)
+        if head >= of_stderr:
+            stderr_lines += count_in(b"\n", start, place)
         if time > newest:  # noqa: PLR1730 - half as long as max()
             newest = time
-    first = data[body : body + TIME_BYTES]
+    heads.update(noted)
+    lines = count_in(b"\n", 0, place) - sum(_line_ends(head) * count for head, count in heads.items())
+    sizes = {STDOUT: 0, STDERR: 0}
+    for head, count in heads.items():
+        sizes[STDERR if head >= of_stderr else STDOUT] += ((head & _LENGTH) - _PREFIX_BYTES) * count
     return Tally(
-        stdout_bytes=sizes[0],
-        stderr_bytes=sizes[1],
-        stdout_lines=lines[0],
-        stderr_lines=lines[1],
+        stdout_bytes=sizes[STDOUT],
+        stderr_bytes=sizes[STDERR],
+        stdout_lines=lines - stderr_lines,
+        stderr_lines=stderr_lines,
         raw_bytes=place,
-        first_at=moment(first.decode()),
+        first_at=moment(data[body : body + TIME_BYTES].decode()),
         last_at=moment(newest.decode()),
         newest=newest.decode(),
     )
+
+
+def _line_ends(head: int) -> int:
+    """How many bytes of a header look like the end of a line."""
+    return head.to_bytes(HEADER.size, "big").count(b"\n")
 
 
 def last_of_each(data: bytes) -> dict[int, Frame]:
@@ -97,6 +128,25 @@ def last_of_each(data: bytes) -> dict[int, Frame]:
         places[stream] = place
         place += body + length
     return {stream: next(walk(data[at : at + body + unpack(data, at)[1]])) for stream, at in places.items()}
+
+
+def recognisable_end(data: bytes) -> bytes:
+    """The last of whole frames, 32 at most, as long as they stand at one place of their log only; else none.
+
+    They differ from one another and are of more than one moment, so they are no part of a sequence that comes
+    again; and pieces of a long line, which may be the same and have the same time, are not among them.
+    """
+    places, place = deque[int](maxlen=END_RECORDS), 0
+    unpack, body = HEADER.unpack_from, HEADER.size
+    while place < len(data):
+        places.append(place)
+        place += body + unpack(data, place)[1]
+    last = [data[start:end] for start, end in pairwise([*places, len(data)])]
+    times = {frame[body : body + TIME_BYTES] for frame in last}
+    has_piece = any(len(frame) >= body + _PREFIX_BYTES + PIECE_BYTES for frame in last)
+    if has_piece or len(times) < _MOMENTS or len(set(last)) < len(last):
+        return b""
+    return b"".join(last)
 
 
 def first_since(data: bytes, time: bytes) -> tuple[int, bool]:
@@ -159,6 +209,16 @@ class Joiner:
         else:
             self._owed.add(frame.stream)
         return data
+
+    def payloads(self, stream: int, data: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+        """What `payload` makes of one stream's frames, in their order, whose payloads are there in data."""
+        owes, parts = stream in self._owed, []
+        for start, end in spans:
+            payload = data[start:end]
+            parts += [b"\n", payload] if owes else [payload]
+            owes = not payload.endswith(b"\n") and len(payload) != PIECE_BYTES
+        (self._owed.add if owes else self._owed.discard)(stream)
+        return b"".join(parts)
 
     def skip(self) -> None:
         """Frames are left out here: what was owed before them is theirs to pay."""

@@ -7,22 +7,28 @@ share is not read from, so the engine keeps the bytes; nothing is spooled, nothi
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import selectors
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from uuid import UUID
 
 import structlog
 
 from hosts.errors import ContainerExecutionError, EngineError
+from hosts.executors import frames
 from hosts.executors.contract import LogSource
 from jobs.logs import Piece
+from supervisor.worker import pacing
 from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.inbox import Inbox, Wake
+from supervisor.worker.pacing import Pace
 
 logger = structlog.get_logger(__name__)
 
@@ -32,12 +38,12 @@ SHARE_BYTES = 1024 * 1024
 TOTAL_BYTES = 16 * 1024 * 1024
 _ASK_EVERY_SECONDS = 0.05
 _TELL_EVERY_SECONDS = 5.0
-# Letting sockets fill for a moment cuts reads by fifty, and Python's CPU by 40 %; longer naps throttle.
-_NAP_SECONDS = 0.0005
-_NAP_MANY_SECONDS = 0.002
 # The main thread writes all pieces that wait in one go: told of each by itself, it works three times as much.
+# Whoever looks at a quiet log waits for its pieces; of a busy one, the next are on their way.
 _GROUP_SECONDS = 0.02
+_GROUP_FULL_SECONDS = 0.1
 _GROUP_BYTES = SHARE_BYTES // 2
+_ENOUGH_BYTES = 8 * 1024  # of the end of a log, to find it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +64,14 @@ class LogEnded:
     """A source came to its end (`error` empty) or broke; all its pieces were sent before.
 
     `is_gone`: the engine says that there is no such log, and there is no use in asking again. `missing` says
-    that bytes before its last ones are gone; empty if none are.
+    that bytes before its last ones are gone; empty if none are. `end` is for `Resume.end`.
     """
 
     run_id: UUID
     error: str = ""
     is_gone: bool = False
     missing: str = ""
+    end: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +85,27 @@ class LogMoves:
 class _Stream:
     run_id: UUID
     source: LogSource
-    buffer: bytearray = field(default_factory=bytearray)
+    parts: list[bytes] = field(default_factory=list)  # frames that were read, and not sent yet
+    size: int = 0
     since: float = 0.0
     held: int = 0
+    is_polled: bool = False  # it has no descriptor to wait for
     registered: bool = False
     told_at: float = 0.0
     read_in: int = 0  # the last turn in which it was read
+    pace: Pace = field(default_factory=Pace)
+    last: deque[bytes] = field(default_factory=deque)  # the frames of its last reads, enough of them
+    last_bytes: int = 0
+
+    def note_last(self, frames: bytes) -> None:
+        """These are the last ones now."""
+        self.last.append(frames)
+        self.last_bytes += len(frames)
+        while self.last_bytes - len(self.last[0]) >= _ENOUGH_BYTES:
+            self.last_bytes -= len(self.last.popleft())
+
+
+_READ_IN = attrgetter("read_in")
 
 
 class LogPump:
@@ -98,7 +120,7 @@ class LogPump:
         self._streams: dict[UUID, _Stream] = {}
         self._held: dict[UUID, int] = {}
         self._turns = 0
-        self._unheard_since = 0.0  # when the first piece came that the main thread was not woken for
+        self._wake_due = math.inf  # when the main thread is to be woken for pieces that it was not told of
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
         self._thread.start()
@@ -147,39 +169,39 @@ class LogPump:
             self._selector.close()
 
     def _turn(self) -> None:
-        ready = self._selector.select(self._patience())
+        ready = self._selector.select(pacing.nap(self._patience()))
         self._turns += 1
-        if any(key.data is None for key, _ in ready):
+        readable = [key.data for key, _ in ready if key.data is not None]
+        if len(readable) < len(ready):
             self._wake.clear()
             self._take_orders()
-        read = 0
-        for stream in self._ready_streams(ready):
+        for stream in self._ready_streams(readable):
             with self._crumb(stream.run_id):
-                read += self._read(stream)
+                self._read(stream)
         self._flush_old()
-        if self._unheard_since and time.monotonic() >= self._unheard_since + _GROUP_SECONDS:
+        if time.monotonic() >= self._wake_due:
             self._wake_reader()
-        if read:
-            time.sleep(_NAP_MANY_SECONDS if len(self._streams) > 1 else _NAP_SECONDS)
 
     def _patience(self) -> float:
-        if any(stream.source.fileno() < 0 for stream in self._streams.values()):
-            return _ASK_EVERY_SECONDS
-        due = [stream.since + FLUSH_AFTER_SECONDS for stream in self._streams.values() if stream.buffer]
-        if self._unheard_since:
-            due.append(self._unheard_since + _GROUP_SECONDS)
-        if not due:
-            return FLUSH_AFTER_SECONDS
-        return max(0.0, min(due) - time.monotonic())
+        due = self._wake_due
+        for stream in self._streams.values():
+            if stream.is_polled:
+                return _ASK_EVERY_SECONDS
+            if stream.pace.due:
+                due = min(due, stream.pace.due)
+            if stream.size:
+                due = min(due, stream.since + FLUSH_AFTER_SECONDS)
+        return FLUSH_AFTER_SECONDS if due == math.inf else max(0.0, due - time.monotonic())
 
-    def _ready_streams(self, ready: list[tuple[selectors.SelectorKey, int]]) -> Iterator[_Stream]:
+    def _ready_streams(self, readable: list[_Stream]) -> Iterator[_Stream]:
         # Whoever waited longest comes first, or the room that others leave would always go to the same ones.
-        streams = [key.data for key, _ in ready if isinstance(key.data, _Stream)]
-        for stream in sorted(streams, key=lambda stream: stream.read_in):
-            if stream.registered:
+        now = time.monotonic()
+        due = [stream for stream in self._streams.values() if 0 < stream.pace.due <= now]
+        for stream in sorted(readable + due, key=_READ_IN):
+            if stream.registered or stream.pace.due:
                 yield stream
-        for stream in list(self._streams.values()):
-            if stream.source.fileno() < 0 and self._has_room(stream):
+        for stream in [stream for stream in self._streams.values() if stream.is_polled]:
+            if self._has_room(stream):
                 yield stream
 
     def _take_orders(self) -> None:
@@ -212,22 +234,23 @@ class LogPump:
     def _add(self, run_id: UUID, source: LogSource) -> None:
         if run_id in self._streams:
             self._end(self._streams[run_id], "replaced by another source")
-        stream = _Stream(run_id, source)
+        stream = _Stream(run_id, source, is_polled=source.fileno() < 0)
         self._streams[run_id] = stream
         self._register(stream)
 
     def _register(self, stream: _Stream) -> None:
-        if stream.source.fileno() >= 0 and not stream.registered:
+        if not stream.is_polled and not stream.registered and not stream.pace.due:
             self._selector.register(stream.source.fileno(), selectors.EVENT_READ, stream)
             stream.registered = True
 
     def _unregister(self, stream: _Stream) -> None:
+        stream.pace.due = 0.0
         if stream.registered:
             self._selector.unregister(stream.source.fileno())
             stream.registered = False
 
     def _has_room(self, stream: _Stream) -> bool:
-        held = self._held.get(stream.run_id, 0) + len(stream.buffer)
+        held = self._held.get(stream.run_id, 0) + stream.size
         return held < SHARE_BYTES and sum(self._held.values()) < TOTAL_BYTES
 
     def _resume_reading(self) -> None:
@@ -235,31 +258,49 @@ class LogPump:
             if self._has_room(stream):
                 self._register(stream)
 
-    def _read(self, stream: _Stream) -> int:
+    def _read(self, stream: _Stream) -> None:
         if not self._has_room(stream):
             self._unregister(stream)
-            return 0
+            return
         stream.read_in = self._turns
         try:
             data = stream.source.read(CHUNK_BYTES)
         except EngineError as exc:
             self._end(stream, str(exc), is_gone=isinstance(exc, ContainerExecutionError))
-            return 0
+            return
         except Exception as exc:  # one broken source must not end the reading of all the others
             logger.exception("log source crashed", attempt=str(stream.run_id))
             self._end(stream, f"{type(exc).__name__}: {exc}")
-            return 0
+            return
         if data is None:
             self._end(stream, "")
-            return 0
-        if not data and stream.registered:
-            self._tell_move(stream)
+            return
+        self._pace(stream, len(data))
         if data:
-            stream.since = stream.since if stream.buffer else time.monotonic()
-            stream.buffer += data
-            if len(stream.buffer) >= CHUNK_BYTES:
-                self._flush(stream, least=CHUNK_BYTES)
-        return len(data)
+            self._take(stream, data)
+
+    def _take(self, stream: _Stream, data: bytes) -> None:
+        stream.since = stream.since if stream.size else time.monotonic()
+        stream.parts.append(data)
+        stream.size += len(data)
+        stream.note_last(data)
+        if stream.size >= CHUNK_BYTES:
+            self._flush(stream, least=CHUNK_BYTES)
+
+    def _pace(self, stream: _Stream, size: int) -> None:
+        """After a read: leave it alone for a while if it is busy, and else wait until there is more of it."""
+        if stream.is_polled:
+            return
+        if size:
+            self._unregister(stream)
+            stream.pace.after(size, time.monotonic())
+        elif stream.registered:  # something came, and is stored already
+            self._tell_move(stream)
+            self._unregister(stream)
+            stream.pace.soon(time.monotonic())
+        else:
+            stream.pace.rest()
+            self._register(stream)
 
     def _tell_move(self, stream: _Stream) -> None:
         now = time.monotonic()
@@ -268,20 +309,19 @@ class LogPump:
             self._inbox.put(LogMoves(stream.run_id))
 
     def _flush_old(self) -> None:
-        now = time.monotonic()
-        for stream in list(self._streams.values()):
-            if stream.buffer and now - stream.since >= FLUSH_AFTER_SECONDS:
-                with self._crumb(stream.run_id):
-                    self._flush(stream)
+        before = time.monotonic() - FLUSH_AFTER_SECONDS
+        for stream in [each for each in self._streams.values() if each.size and each.since <= before]:
+            with self._crumb(stream.run_id):
+                self._flush(stream)
 
     def _flush(self, stream: _Stream, *, least: int = 1) -> None:
         """Send what was read in pieces; what is left of less than `least` bytes waits for more."""
-        data = bytes(stream.buffer)
-        stream.buffer.clear()
+        data = b"".join(stream.parts)
+        stream.parts, stream.size = [], 0
         try:
             while len(data) >= least:
                 data = data[self._send(stream, data) :]
-            stream.buffer += data
+            stream.parts, stream.size = [data] if data else [], len(data)
             stream.since = time.monotonic()
         except (ValueError, struct.error) as exc:
             # A frame that is none: this source cannot be trusted, the others can.
@@ -290,15 +330,17 @@ class LogPump:
     def _send(self, stream: _Stream, data: bytes) -> int:
         piece = Piece.of(data, enough=CHUNK_BYTES)
         size = piece.tally.raw_bytes
+        stream.pace.record_bytes = size // (piece.tally.stdout_lines + piece.tally.stderr_lines or 1)
         self._held[stream.run_id] = self._held.get(stream.run_id, 0) + size
         self._inbox.put(PieceRead(stream.run_id, piece, size, stream.source.missing), wake=False)
-        self._unheard_since = self._unheard_since or time.monotonic()
+        wait = _GROUP_FULL_SECONDS if size >= CHUNK_BYTES else _GROUP_SECONDS
+        self._wake_due = min(self._wake_due, time.monotonic() + wait)
         if self._held[stream.run_id] >= _GROUP_BYTES:
             self._wake_reader()
         return size
 
     def _wake_reader(self) -> None:
-        self._unheard_since = 0.0
+        self._wake_due = math.inf
         self._inbox.wake()
 
     def _give_up(self, stream: _Stream, error: str) -> None:
@@ -312,4 +354,5 @@ class LogPump:
         del self._streams[stream.run_id]
         stream.source.close()
         self._flush(stream)
-        self._inbox.put(LogEnded(stream.run_id, error, is_gone, stream.source.missing))
+        end = b"" if error else frames.recognisable_end(b"".join(stream.last))
+        self._inbox.put(LogEnded(stream.run_id, error, is_gone, stream.source.missing, end))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import structlog
 
 from hosts.errors import ContainerExecutionError
+from hosts.executors import frames
 from hosts.executors.contract import Resume
 from jobs import logs
 from jobs.models import Attempt
@@ -64,9 +65,10 @@ class Logbook:
     def _open(self, run: Run, stage: LogStage, now: float) -> None:
         if now < run.log_clock or run.pieces:
             return
-        resume = Resume(tty=bool(run.spec["tty"]))
-        if run.next_seq:
+        resume = _known_end(run) if stage is LogStage.LAST_OPENING else None
+        if resume is None and run.next_seq:
             resume = logs.resume_point(Attempt.objects.get(pk=run.attempt_id))
+        resume = resume or Resume(tty=bool(run.spec["tty"]))
         follow = stage is LogStage.OPENING
         run.log, run.log_clock, run.followed_to_end = stage, 0.0, False
         self._engine.step(run.attempt_id, "LOG", steps.open_log, run.container_id, resume, follow=follow)
@@ -112,8 +114,12 @@ class Logbook:
 
     def _take_end(self, run: Run, message: LogEnded, now: float) -> None:
         run.logs_note = run.logs_note or message.missing
+        end_was_known, run.log_end = bool(run.log_end), message.end
         if message.error:
             logger.debug("log source broke", attempt=str(run.attempt_id), reason=message.error)
+        if run.log is LogStage.LAST and end_was_known and message.error and not message.is_gone:
+            run.log, run.log_clock = LogStage.ENDED, 0.0  # so it is looked for by all that is stored
+            return
         if run.log is LogStage.LAST and self._take_last(run, message):
             return
         run.followed_to_end = run.log is LogStage.FOLLOWING and not message.error
@@ -131,6 +137,18 @@ class Logbook:
         elif message.is_gone or run.vain_reads >= _LAST_READS:
             _give_up(run, message.error)
         return run.log is LogStage.DONE
+
+
+def _known_end(run: Run) -> Resume | None:
+    """Where the log goes on that was followed to its end, known without asking the database."""
+    if not run.log_end or run.spec["tty"]:
+        return None
+    return Resume(
+        newest=frames.tally(run.log_end).newest,
+        stdout_bytes=run.stdout_bytes,
+        stderr_bytes=run.stderr_bytes,
+        end=run.log_end,
+    )
 
 
 def _rotated(run: Run) -> str:

@@ -121,6 +121,7 @@ class Run:
     log: LogStage = LogStage.NONE
     log_clock: float = 0.0
     followed_to_end: bool = False  # the last source was followed until the engine ended it in good order
+    log_end: bytes = b""  # the last frames of a log followed to its end, for `Resume.end`
     vain_reads: int = 0
     pieces: deque[PieceRead] = field(default_factory=deque)
     freed_bytes: int = 0  # of pieces that are stored, and that the log pump was not told of yet

@@ -12,7 +12,7 @@ import pytest
 from hosts.errors import DockerConnectionError
 from hosts.executors.contract import Resume
 from hosts.executors.docker import DockerExecutor
-from hosts.executors.frames import STDERR, STDOUT, moment, nanoseconds, pack, stamp, walk
+from hosts.executors.frames import STDERR, STDOUT, moment, nanoseconds, pack, recognisable_end, stamp, walk
 from tests.support.containers import (
     NOTHING_STORED,
     drain,
@@ -121,6 +121,45 @@ def test_a_followed_log_and_one_last_read_make_the_whole(executor):
 
     assert followed + rest == read_log(executor, container_id)
     assert written(followed + rest, STDOUT).endswith(b"no newline at the end")
+
+
+@pytest.mark.parametrize("missing", [0, 1, 10])
+def test_the_end_of_what_is_stored_is_enough_to_go_on_from(busy_log, executor, missing):
+    container_id, log = busy_log
+    stored = _prefix(log, len(list(walk(log))) - missing)
+    end = recognisable_end(stored)
+
+    assert end
+    assert stored + read_log(executor, container_id, Resume(end=end)) == log
+
+
+def test_of_a_long_log_only_the_last_records_are_asked_for_again(executor, docker_engine):
+    container_id = run(executor, script("seq 30000; seq 10 >&2")).container_id
+    log = read_log(executor, container_id)
+    stored = _prefix(log, 29_990)
+    with Relay(docker_engine.url.removeprefix("unix://")) as relay:
+        far = DockerExecutor(host_view(relay.url))
+        far.check()
+        relay.cut_after = 50_000
+
+        rest = read_log(far, container_id, Resume(end=recognisable_end(stored)))
+
+        far.close()
+    assert stored + rest == log
+
+
+@pytest.mark.parametrize("missing", [1, 150, 1_000])
+def test_an_end_is_found_again_or_it_is_said_that_it_is_not(executor, missing):
+    container_id = run(executor, script("seq 3000")).container_id
+    log = read_log(executor, container_id)
+    stored = _prefix(log, 3000 - missing)
+    resume = Resume(end=recognisable_end(stored))
+
+    if missing < 1_000:
+        assert stored + read_log(executor, container_id, resume) == log
+    else:
+        with pytest.raises(DockerConnectionError, match="are not those that are stored"):
+            read_log(executor, container_id, resume)
 
 
 def test_a_log_goes_on_where_it_was_cut(busy_log, executor):

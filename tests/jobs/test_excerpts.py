@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hosts.executors import frames
 from jobs import excerpts
 from jobs.excerpts import HEAD_BYTES, TAIL_BYTES, Excerpt
 from jobs.states import AttemptState
@@ -127,3 +128,24 @@ class TestOfStoredLogs:
         with django_assert_num_queries(2) as queries:
             self.texts(attempt)
         assert "IN (0, 1, 6, 7)" in queries[1]["sql"]
+
+
+lines = st.lists(
+    st.tuples(st.sampled_from([out, err]), st.sampled_from(["a\n", "bc\n", "x", "p" * 16_384, "l" * 5_000])),
+    max_size=60,
+)
+
+
+@given(before=lines, after=lines)
+def test_what_is_left_out_of_a_chunk_makes_no_difference(before, after):
+    excerpt_of = {1: Excerpt(), 2: Excerpt()}
+    taken = {1: Excerpt(), 2: Excerpt()}
+    slow, fast = frames.Joiner(), frames.Joiner()
+    for records in (before, after):
+        chunk = b"".join(make(text) for make, text in records)
+        for frame in frames.walk(chunk):
+            excerpt_of[frame.stream].add(slow.payload(frame))
+        excerpts._add(zlib.compress(chunk), taken[1], taken[2], fast)
+    for stream in (1, 2):
+        size = excerpt_of[stream].size
+        assert taken[stream].text(size) == excerpt_of[stream].text(size)

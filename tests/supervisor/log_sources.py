@@ -26,6 +26,7 @@ class SocketSource:
         self.closed = False
         self.missing = ""
         self.bytes_read = 0
+        self.reads = 0
 
     def write(self, payload: bytes, *, stream: int = frames.STDOUT) -> int:
         """The container says something; the size of its frame."""
@@ -51,6 +52,7 @@ class SocketSource:
         return self._ours.fileno()
 
     def read(self, budget: int) -> bytes | None:
+        self.reads += 1
         data = b""
         with contextlib.suppress(BlockingIOError):
             while len(data) < budget:

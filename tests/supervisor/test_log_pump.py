@@ -261,3 +261,32 @@ def test_orders_to_a_stopped_pump_are_no_error(reader: Reader) -> None:
     reader.pump.drop(uuid.uuid4())
     reader.pump.stored(uuid.uuid4(), 1)
     reader.pump.stop(5)
+
+
+def test_the_end_of_a_log_that_came_to_its_end_is_told(reader: Reader, source: SocketSource) -> None:
+    run_id = reader.follow(source)
+    for number in range(3000):
+        source.write(b"%d\n" % number)
+        for read in reader.pieces(run_id):
+            reader.pump.stored(run_id, read.held)
+    source.end()
+    end = reader.end_of(run_id).end
+    stored = b"".join(zlib.decompress(read.piece.data) for read in reader.pieces(run_id))
+    assert end == frames.recognisable_end(stored) != b""
+
+
+def test_a_log_that_broke_has_no_end(reader: Reader, source: SocketSource) -> None:
+    run_id = reader.follow(source)
+    source.write(b"one\n")
+    source.write(b"two\n")
+    source.fail(DockerConnectionError("cut off"))
+    assert reader.end_of(run_id).end == b""
+
+
+def test_a_busy_log_is_not_read_record_by_record(reader: Reader, source: SocketSource) -> None:
+    run_id = reader.follow(source)
+    for number in range(3000):
+        source.write(b"%d\n" % number)
+    source.end()
+    assert reader.end_of(run_id).error == ""
+    assert source.reads < 1000

@@ -11,7 +11,10 @@ import pytest
 
 from hosts.errors import ContainerExecutionError
 from hosts.executors import frames
+from hosts.executors.contract import Resume
+from jobs import logs
 from jobs.logs import Piece
+from jobs.models import Attempt
 from jobs.states import AttemptState
 from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
@@ -43,10 +46,14 @@ class FakeEngine:
     def __init__(self) -> None:
         self.pump = FakePump()
         self.opened: list[bool] = []
+        self.resumes: list[Resume] = []
 
-    def step(self, _run_id: UUID, name: str, _call: Callable[..., Any], *_args: Any, follow: bool) -> None:
+    def step(
+        self, _run_id: UUID, name: str, _call: Callable[..., Any], _ref: str, resume: Resume, *, follow: bool
+    ) -> None:
         assert name == "LOG"
         self.opened.append(follow)
+        self.resumes.append(resume)
 
 
 @pytest.fixture
@@ -280,3 +287,73 @@ def test_a_log_that_may_have_been_rotated_is_not_called_complete(
     run.seen = observation(run, "exited", log_limit_bytes=limit)
     logbook.take(run, LogEnded(run.attempt_id), NOW)
     assert bool(run.logs_note) is rotated
+
+
+END = frames.pack(frames.STDOUT, frames.stamp(0), b"a\n") + frames.pack(
+    frames.STDOUT, frames.stamp(1), b"b\n"
+)
+COUNTED = {"next_seq": 3, "stdout_bytes": 20, "stderr_bytes": 10}
+
+
+@pytest.fixture
+def stored_tail(monkeypatch: pytest.MonkeyPatch) -> Resume:
+    """What the database says of the stored log, to whoever asks it."""
+    resume = Resume(newest="now", tail=b"all of the tail", stdout_bytes=20, stderr_bytes=10)
+    monkeypatch.setattr(logs, "resume_point", lambda _attempt: resume)
+    monkeypatch.setattr(Attempt.objects, "get", lambda **_which: None)
+    return resume
+
+
+def test_after_a_log_followed_to_its_end_the_last_read_looks_for_that_end(
+    logbook: Logbook, engine: FakeEngine
+) -> None:
+    run = exited(LogStage.FOLLOWING, **COUNTED)
+    logbook.take(run, LogEnded(run.attempt_id, end=END), NOW)
+    logbook.advance(run, NOW)
+    newest = frames.stamp(1).decode()
+    assert engine.resumes == [Resume(newest=newest, end=END, stdout_bytes=20, stderr_bytes=10)]
+
+
+def test_where_the_end_is_not_found_the_last_read_is_made_at_once_from_what_is_stored(
+    logbook: Logbook, engine: FakeEngine, stored_tail: Resume
+) -> None:
+    run = exited(LogStage.FOLLOWING, **COUNTED)
+    logbook.take(run, LogEnded(run.attempt_id, end=END), NOW)
+    logbook.advance(run, NOW)
+    opened(logbook, run)
+    logbook.take(run, LogEnded(run.attempt_id, "not those that are stored"), NOW)
+    logbook.advance(run, NOW)
+    assert engine.resumes[1:] == [stored_tail]
+    assert (engine.opened, run.vain_reads) == ([False, False], 0)
+    opened(logbook, run)
+    logbook.take(run, LogEnded(run.attempt_id), NOW)
+    assert (run.log, run.logs_note) == (LogStage.DONE, "")
+
+
+@pytest.mark.parametrize("end", [LogEnded(UUID(int=1), "cut off"), LogEnded(UUID(int=1))])
+def test_without_a_known_end_the_last_read_is_made_from_what_is_stored(
+    logbook: Logbook, engine: FakeEngine, stored_tail: Resume, end: LogEnded
+) -> None:
+    run = exited(LogStage.FOLLOWING, log_end=END, **COUNTED)
+    logbook.take(run, end, NOW)
+    logbook.advance(run, NOW + 1)
+    assert engine.resumes == [stored_tail]
+
+
+def test_a_log_that_is_followed_again_goes_on_from_what_is_stored(
+    logbook: Logbook, engine: FakeEngine, stored_tail: Resume
+) -> None:
+    run = running(log=LogStage.FOLLOWING, **COUNTED)
+    logbook.take(run, LogEnded(run.attempt_id, end=END), NOW)
+    logbook.advance(run, NOW + 1)
+    assert (engine.opened, engine.resumes) == ([True], [stored_tail])
+
+
+def test_of_a_terminals_log_no_end_is_looked_for(
+    logbook: Logbook, engine: FakeEngine, stored_tail: Resume
+) -> None:
+    run = exited(LogStage.FOLLOWING, **COUNTED)
+    run.spec = {**run.spec, "tty": True}
+    logbook.take(run, LogEnded(run.attempt_id, end=END), NOW)
+    logbook.advance(run, NOW)
+    assert engine.resumes == [stored_tail]

@@ -10,6 +10,7 @@ from hosts.executors.contract import Resume
 from hosts.executors.docker import wire
 from hosts.executors.docker.answer import Answer
 from hosts.executors.docker.client import CONNECT_SECONDS, one_line, unexpected
+from hosts.executors.docker.ending import ASKED_RECORDS, Ending
 from hosts.executors.docker.endpoint import Endpoint
 from hosts.executors.docker.overlap import Overlap
 from hosts.executors.docker.refusals import says_gone
@@ -73,7 +74,7 @@ class DockerLog:
         self,
         name: str,
         connection: socket.socket,
-        overlap: Overlap,
+        overlap: Overlap | Ending,
         splitter: Splitter | TerminalSplitter,
         *,
         follow: bool,
@@ -86,6 +87,7 @@ class DockerLog:
         self._answer = Answer(name)
         self._failure: EngineError | None = None
         self._ended = False
+        self._overlapping = not overlap.done
 
     def fileno(self) -> int:
         """The socket's descriptor, the same until `close`; then -1."""
@@ -138,7 +140,10 @@ class DockerLog:
 
     def _frames(self, data: bytes) -> bytes:
         frames = self._splitter.feed(self._answer.feed(data))
-        return frames if self._overlap.done else self._overlap.keep(frames)
+        if self._overlapping:
+            frames = self._overlap.keep(frames)
+            self._overlapping = not self._overlap.done
+        return frames
 
     def _end(self, parts: list[bytes]) -> None:
         if not self._answer.complete:
@@ -169,9 +174,11 @@ def open_log(
 
     A refusal (no such container, say) is raised by the first reads, not here.
     """
-    overlap = Overlap(resume)
+    overlap = Ending(endpoint.name, resume.end) if resume.end and not follow else Overlap(resume)
     params: dict[str, object] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
-    if overlap.since:
+    if isinstance(overlap, Ending):
+        params["tail"] = ASKED_RECORDS
+    elif overlap.since:
         params["since"] = overlap.since
     connection = wire.open_request(
         endpoint,

@@ -7,8 +7,10 @@ times the CPU, and hides where an answer was cut off. Here, the socket stays in 
 from __future__ import annotations
 
 import json
+import mmap
 import socket
 import ssl
+import threading
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
@@ -56,15 +58,29 @@ def target(path: str, params: Mapping[str, object]) -> str:
     return f"{quote(path, safe='/:')}?{urlencode(flat)}"
 
 
+class _Buffers(threading.local):
+    """One for each thread that reads: `recv` would get, touch and give back as much memory for each read."""
+
+    def __init__(self) -> None:
+        # Pages of it are taken from the system when a read first reaches them.
+        self.view = memoryview(mmap.mmap(-1, READ_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+
+
+_buffers = _Buffers()
+
+
 def receive(connection: socket.socket, name: str) -> bytes | None:
     """What has come, up to 256 KiB: b"" at the end, None if nothing has come yet."""
-    with translated(name):
-        try:
-            return connection.recv(READ_BYTES)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return None
-        except ssl.SSLEOFError:
-            return b""
+    view = _buffers.view
+    try:
+        return bytes(view[: connection.recv_into(view)])
+    except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return None
+    except ssl.SSLEOFError:
+        return b""
+    except Exception:
+        with translated(name):
+            raise
 
 
 def holds_back(connection: socket.socket) -> bool:
