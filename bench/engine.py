@@ -11,9 +11,9 @@ from typing import Any
 
 import docker
 
-from hosts.executors.docker.transport import UnixAdapter
 from tests.support import busybox
 from tests.support.engines import Engine, running_engine
+from tests.support.unix_transport import UnixAdapter
 
 CHATTY = "tallyman-bench:latest"
 TEXT = "/text"

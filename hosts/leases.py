@@ -138,7 +138,7 @@ def lock_current(lease: Lease) -> None:
         with (
             connection.cursor() as cursor
         ):  # written out: the ORM takes as long for it as all else of a claim
-            cursor.execute(_LOCK_CURRENT, [lease.host_id, lease.epoch, lease.owner])
+            cursor.execute(LOCK_CURRENT, current_key(lease))
             found = cursor.fetchone()
     else:
         found = _mine(lease).filter(expires_at__gt=Now()).values("epoch").first()
@@ -148,7 +148,13 @@ def lock_current(lease: Lease) -> None:
         )
 
 
-_LOCK_CURRENT = (
+def current_key(lease: Lease) -> list[object]:
+    """The parameters of `LOCK_CURRENT`."""
+    return [lease.host_id, lease.epoch, lease.owner]
+
+
+# What `lock_current` asks; a row of it means that the lease is ours, and locked as a takeover respects it.
+LOCK_CURRENT = (
     "SELECT epoch FROM hosts_hostlease WHERE host_id = %s AND epoch = %s AND owner = %s "
     "AND released_at IS NULL AND expires_at > statement_timestamp() FOR SHARE"
 )

@@ -13,8 +13,10 @@ holds that no column takes is left out or replaced, and named in the log.
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -22,17 +24,21 @@ from uuid import UUID
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import (
+    DEFAULT_DB_ALIAS,
     DataError,
     IntegrityError,
     InternalError,
     NotSupportedError,
     OperationalError,
     connection,
-    models,
+    connections,
     transaction,
 )
 
 from hosts import fitting
+from jobs import relations
+from jobs.relations import Columns as Columns
+from jobs.relations import Row as Row
 
 logger = structlog.get_logger(__name__)
 
@@ -51,12 +57,21 @@ _REFUSALS = (
     ValidationError,
     ValueError,
 )
-_TEXTS = (models.CharField, models.TextField)
-_MOST_CHARACTERS = 4 * fitting.TEXT_LIMIT
 _PROGRAM_LIMIT = "54"  # the class of PostgreSQL's errors that say `too large`, `too deep`
-Row = Mapping[str, Any]
-Columns = Mapping[str, "models.Field[Any, Any]"]
-Guard = Callable[[Columns, Sequence[Row], str, Sequence[str]], set[UUID]]
+
+
+class Held(set[UUID]):
+    """The attempts whose guard held. `asked`: what was asked with the write is true, or may be."""
+
+    asked = False
+
+    def add_all(self, other: Held) -> None:
+        """Take in what another part of the same batch came to."""
+        self |= other
+        self.asked = self.asked or other.asked
+
+
+Guard = Callable[[Columns, Sequence[Row], str, Sequence[str], str], Held]
 
 _NOW = {"postgresql": "clock_timestamp()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
 _MINUTE = {
@@ -84,35 +99,59 @@ def later(seconds: str) -> str:
     return _LATER[connection.vendor].format(seconds)
 
 
-def guarded(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
+def guarded(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str], ask: str = "") -> Held:
     """Write `rows`; the ids (column `attempt_id`) whose guard held, all others left untouched.
 
     Values that the database refuses are made to fit; a row that it refuses even so is left untouched.
     `update` is an UPDATE of attempts `FROM x`, without RETURNING; each of `then` reads `FROM m`. One
-    attempt may stand in `rows` once only.
+    attempt may stand in `rows` once only. `ask` is a condition over what `then0`, `then1` ... return.
     """
-    held: set[UUID] = set()
+    held = Held()
     for start in range(0, len(rows), MAX_ROWS):
-        held |= guarded_groups(columns, [[row] for row in rows[start : start + MAX_ROWS]], update, then)
+        part = [[row] for row in rows[start : start + MAX_ROWS]]
+        held.add_all(guarded_groups(columns, part, update, then, ask))
     return held
 
 
 def guarded_groups(
-    columns: Columns, groups: Sequence[Sequence[Row]], update: str, then: Sequence[str]
-) -> set[UUID]:
+    columns: Columns, groups: Sequence[Sequence[Row]], update: str, then: Sequence[str], ask: str = ""
+) -> Held:
     """As `guarded`, with several rows of one attempt in a group, of which the guard holds for one."""
     try:
-        return _write(columns, [row for group in groups for row in group], update, then)
+        return _write(columns, [row for group in groups for row in group], update, then, ask)
     except (*_REFUSALS, OperationalError) as exc:
         _raise_unless_refusal(exc)
-        return set[UUID]().union(*(_write_alone(columns, group, update, then) for group in groups))
+        if _mode.whole:
+            raise
+        held = Held()
+        for group in groups:
+            held.add_all(_write_alone(columns, group, update, then, ask))
+        return held
 
 
-def all_or_none(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
+def all_or_none(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str], ask: str) -> Held:
     """Write a batch, its values not made to fit: a refusal is raised, and spoils the caller's transaction."""
     if connection.vendor == "sqlite":
         return _write_sqlite(columns, rows, update, then)
-    return _write_postgresql(columns, rows, update, then)
+    return _write_postgresql(columns, rows, update, then, ask)
+
+
+@contextlib.contextmanager
+def whole() -> Iterator[None]:
+    """One transaction without a savepoint for each write: a refusal of one is raised, and undoes them all."""
+    with transaction.atomic():
+        _mode.whole = True
+        try:
+            yield
+        finally:
+            _mode.whole = False
+
+
+class _Mode(threading.local):
+    whole = False
+
+
+_mode = _Mode()
 
 
 @contextlib.contextmanager
@@ -130,17 +169,17 @@ def _raise_unless_refusal(error: Exception) -> None:
         raise error
 
 
-def _write_alone(columns: Columns, group: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
+def _write_alone(columns: Columns, group: Sequence[Row], update: str, then: Sequence[str], ask: str) -> Held:
     try:
-        return _write(columns, group, update, then)
+        return _write(columns, group, update, then, ask)
     except (*_REFUSALS, OperationalError) as exc:
         _raise_unless_refusal(exc)
     try:
-        return _write(columns, [_fitted(columns, row) for row in group], update, then)
+        return _write(columns, [_fitted(columns, row) for row in group], update, then, ask)
     except (*_REFUSALS, OperationalError) as exc:
         _raise_unless_refusal(exc)
         logger.exception("the database refuses what is to be written", attempt=str(group[0]["attempt_id"]))
-        return set()
+        return Held()
 
 
 def _fitted(columns: Columns, row: Row) -> Row:
@@ -154,82 +193,47 @@ def _fitted(columns: Columns, row: Row) -> Row:
     return fitted
 
 
-def _write(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
+def _write(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str], ask: str) -> Held:
     if connection.vendor == "sqlite":
         return _write_sqlite(columns, rows, update, then)
-    if not connection.in_atomic_block:
-        return _write_postgresql(columns, rows, update, then)
+    if _mode.whole or not connection.in_atomic_block:
+        return _write_postgresql(columns, rows, update, then, ask)
     with transaction.atomic():  # a refusal must not spoil the transaction around it
-        return _write_postgresql(columns, rows, update, then)
+        return _write_postgresql(columns, rows, update, then, ask)
 
 
 def inserted(columns: Columns, rows: Sequence[Row], statements: Sequence[str]) -> None:
     """Insert new rows: each of `statements` reads `FROM x`, in the caller's transaction."""
     if connection.vendor == "postgresql":
-        relation, params = _unnested(columns, rows)
+        relation, params = relations.unnested(columns, rows)
         parts = [relation, *(f"new{number} AS ({sql})" for number, sql in enumerate(statements))]
         _execute_prepared(f"WITH {', '.join(parts)} SELECT 1", params)
         return
-    relation, params = _values("x", columns, rows)
+    relation, params = relations.values("x", columns, rows)
     with connection.cursor() as cursor:
         for sql in statements:
             cursor.execute(f"{relation} {sql}", params)
 
 
-def _unnested(columns: Columns, rows: Sequence[Row]) -> tuple[str, list[Any]]:
-    params = []
-    for name, field in columns.items():
-        plain = _PLAIN.get(field.get_internal_type())
-        values = [row[name] for row in rows]
-        adapted = [one if type(one) is plain else _adapt(field, one) for one in values]
-        params.append(adapted if isinstance(field, models.BinaryField) else _array(adapted))
-    return _relation(tuple(columns.items())), params
-
-
-# Values that PostgreSQL reads as Python writes them, by column: a shortcut, for they are many.
-_PLAIN = {
-    "UUIDField": UUID,
-    "FloatField": float,
-    "BooleanField": bool,
-    "BigIntegerField": int,
-    "PositiveIntegerField": int,
-    "IntegerField": int,
-}
+def _write_postgresql(
+    columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str], ask: str
+) -> Held:
+    relation, params = relations.unnested(columns, rows)
+    told = _execute_prepared(_together(relation, update, tuple(then), ask), params)
+    held = Held(row[0] for row in told)
+    held.asked = any(row[1] for row in told)
+    return held
 
 
 @cache
-def _relation(columns: tuple[tuple[str, models.Field[Any, Any]], ...]) -> str:
-    names = ", ".join(name for name, _ in columns)
-    arrays = ", ".join(f"{_place(field)}::{field.rel_db_type(connection)}[]" for _, field in columns)
-    return f"x({names}) AS (SELECT * FROM unnest({arrays}))"
-
-
-def _array(values: list[Any]) -> str:
-    """An array as PostgreSQL writes it: psycopg takes several times as long to write one."""
-    return f"{{{','.join(map(_element, values))}}}"
-
-
-def _element(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    text = value if type(value) is str else str(value)
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _place(field: models.Field[Any, Any]) -> str:
-    # An array travels as text unless told otherwise: of bytes, that is twice as many and four times the work.
-    return "%b" if isinstance(field, models.BinaryField) else "%s"
-
-
-def _write_postgresql(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
-    relation, params = _unnested(columns, rows)
+def _together(relation: str, update: str, then: tuple[str, ...], ask: str) -> str:
     parts = [
         relation,
         f"held AS ({update} RETURNING id)",
         "m AS (SELECT x.* FROM x JOIN held ON held.id = x.attempt_id)",
         *(f"then{number} AS ({statement})" for number, statement in enumerate(then)),
     ]
-    return {row[0] for row in _execute_prepared(f"WITH {', '.join(parts)} SELECT id FROM held", params)}
+    return f"WITH {', '.join(parts)} SELECT id, {ask or 'FALSE'} FROM held"
 
 
 def execute(sql: str, params: Sequence[Any]) -> list[Any]:
@@ -247,52 +251,45 @@ def _execute_prepared(sql: str, params: Sequence[Any]) -> list[Any]:
     Planning a statement of six writes costs more than carrying it out. Django's own cursors bind values on
     this side, so that no two texts are the same.
     """
-    from psycopg import Cursor  # not there where SQLite is all there is
+    from psycopg import Cursor, RawCursor  # not there where SQLite is all there is
 
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
-    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
-        cursor.execute(sql, params, prepare=True)
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    wrapper.ensure_connection()
+    wrapper.validate_no_broken_transaction()
+    numbered = _numbered(sql)
+    with wrapper.wrap_database_errors, (RawCursor if numbered else Cursor)(wrapper.connection) as cursor:
+        cursor.execute(numbered or sql, params, prepare=True)
         return cursor.fetchall()
 
 
-def _write_sqlite(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> set[UUID]:
+@cache
+def _numbered(sql: str) -> str:
+    """The statement as PostgreSQL writes places; psycopg would look for them in each long one anew.
+
+    Empty if one of its values has to travel as bytes, which cannot be said so.
+    """
+    if "%b" in sql.replace("%%", ""):
+        return ""
+    numbers = itertools.count(1)
+
+    def place(found: re.Match[str]) -> str:
+        return "%" if found[0] == "%%" else f"${next(numbers)}"
+
+    return re.sub("%[%s]", place, sql)
+
+
+def _write_sqlite(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str]) -> Held:
     with transaction.atomic(), connection.cursor() as cursor:
-        relation, params = _values("x", columns, rows)
+        relation, params = relations.values("x", columns, rows)
         cursor.execute(f"{relation} {update} RETURNING id", params)
-        held = {UUID(row[0]) for row in cursor.fetchall()}
+        held = Held(UUID(row[0]) for row in cursor.fetchall())
+        held.asked = True  # for whoever asks: a look costs nothing here
         moved = [row for row in rows if row["attempt_id"] in held]
         if moved:
-            relation, params = _values("m", columns, moved)
+            relation, params = relations.values("m", columns, moved)
             for statement in then:
                 cursor.execute(f"{relation} {statement}", params)
     return held
-
-
-def _values(relation: str, columns: Columns, rows: Sequence[Row]) -> tuple[str, list[Any]]:
-    places = "(" + ", ".join(["%s"] * len(columns)) + ")"
-    sql = f"WITH {relation}({', '.join(columns)}) AS (VALUES {', '.join([places] * len(rows))})"
-    return sql, [_adapt(field, row[name]) for row in rows for name, field in columns.items()]
-
-
-def _adapt(field: models.Field[Any, Any], value: Any) -> Any:
-    if value is None:
-        return None
-    # No NUL reaches a text: PostgreSQL refuses it, and one bad row must not stop the others of its batch.
-    if isinstance(field, models.JSONField):
-        return _bounded(json.dumps(value).replace("\\u0000", "\\ufffd"))
-    if isinstance(value, str):
-        value = _bounded(value.replace("\x00", "\N{REPLACEMENT CHARACTER}"))
-        if type(field) in _TEXTS:
-            return value
-    return field.get_db_prep_value(value, connection)
-
-
-def _bounded(text: str) -> str:
-    # A database takes more than this, and at some size no more in time: that would look like an outage.
-    if len(text) > _MOST_CHARACTERS:
-        raise ValueError(f"{len(text)} characters are too many for a column")
-    return text
 
 
 def once_each(rows: Iterable[Row]) -> list[list[Row]]:

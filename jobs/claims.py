@@ -8,17 +8,19 @@ claim finds the lease gone. (A claim that only tested whether the lease exists l
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import connection, models, transaction
+from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
 from hosts import leases
 from hosts.identity import ProcessIdentity
+from hosts.ids import new_id
 from hosts.leases import Lease
 from hosts.models import DockerHost
 from jobs import batches, spec
@@ -26,6 +28,7 @@ from jobs.freezing import Taken, frozen_specs, recipe_version
 from jobs.models import Attempt, ContainerJob, JobEvent
 from jobs.states import AttemptState, JobStatus
 
+Model = TypeVar("Model", bound=models.Model)
 STAND_BACK_SECONDS = 2.0
 
 # A row that was made pending again by plain SQL runs once more, and never beside itself.
@@ -39,9 +42,11 @@ class Wanted:
     """How many jobs to take, and which: `oldest_first` passes over priority, so that none starves.
 
     `stand_back` says whether to leave shared jobs to a better host; asked only if there are some to take.
+    `in_a_row`: the last claim took all it wanted, so there is more, most likely.
     """
 
     room: int
+    in_a_row: bool = False
     stand_back: Callable[[], bool] = lambda: False
     oldest_first: bool = False
 
@@ -60,21 +65,32 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
 
     Raises LeaseLost, with nothing claimed, if the lease is not ours any more.
     """
-    pinned, shared = _claimable(host.id) if wanted.room > 0 else (False, False)
+    if wanted.room <= 0:
+        return []
+    pinned, shared = (True, None) if wanted.in_a_row else _claimable(host.id)
     if not (pinned or shared):
         return []
     with transaction.atomic():
-        leases.lock_current(lease)
-        _write_ids_as_django_does()
-        claimed = _pick(_PINNED, [_key(host.id)], wanted.room, wanted)
+        if connection.vendor == "sqlite":
+            leases.lock_current(lease)
+            _write_ids_as_django_does()
+        claimed = _pick(lease, _PINNED, [_key(host.id)], wanted.room, wanted) if pinned else []
         room = wanted.room - len(claimed)
-        if shared and room and not wanted.stand_back():
-            claimed += _pick(_SHARED, [], room, wanted)
-        elif shared and room:
-            claimed += _pick(f"{_SHARED} AND created_at < {_long_ago()}", [-STAND_BACK_SECONDS], room, wanted)
+        if room and shared is None:
+            _, shared = _claimable(host.id)
+        if room and shared:
+            claimed += _pick_shared(lease, room, wanted)
         if not claimed:
+            leases.lock_current(lease)
             return []
         return _open_attempts(claimed, lease, host, installation=installation, who=who)
+
+
+def _pick_shared(lease: Lease, room: int, wanted: Wanted) -> list[Taken]:
+    if not wanted.stand_back():
+        return _pick(lease, _SHARED, [], room, wanted)
+    old = f"{_SHARED} AND created_at < {_long_ago()}"
+    return _pick(lease, old, [-STAND_BACK_SECONDS], room, wanted)
 
 
 def anything_claimable(host_id: UUID) -> bool:
@@ -113,35 +129,60 @@ def _long_ago() -> str:
     return batches.later("%s")
 
 
-def _pick(where: str, params: list[Any], limit: int, wanted: Wanted) -> list[Taken]:
-    order = "created_at, id" if wanted.oldest_first else "priority DESC, created_at, id"
-    postgresql = connection.vendor == "postgresql"
+def _pick(lease: Lease, where: str, params: list[Any], limit: int, wanted: Wanted) -> list[Taken]:
+    rows = batches.execute(
+        _pick_sql(connection.vendor, where, oldest_first=wanted.oldest_first),
+        [*(leases.current_key(lease) if connection.vendor == "postgresql" else []), *params, limit],
+    )
+    return [_taken(row) for row in rows]
+
+
+@cache
+def _pick_sql(vendor: str, where: str, *, oldest_first: bool) -> str:
+    order = "created_at, id" if oldest_first else "priority DESC, created_at, id"
+    postgresql = vendor == "postgresql"
     pick = (
         f"SELECT id FROM jobs_containerjob WHERE {_WAITING} AND {where} "
         f"AND (not_before_at IS NULL OR not_before_at <= {batches.now()}) AND {_NOTHING_OPEN} "
+        f"{'AND EXISTS (SELECT 1 FROM lease) ' if postgresql else ''}"
         f"ORDER BY {order} LIMIT %s{' FOR UPDATE SKIP LOCKED' if postgresql else ''}"
     )
     # MATERIALIZED: as a plain subquery the planner may run the LIMIT again for every row, and take too many.
-    materialized = "MATERIALIZED " if postgresql else ""
     columns = ", ".join((*_NEEDED, "secret_environment"))
     update = (
         f"UPDATE jobs_containerjob SET status = '{JobStatus.STARTING}', "
         f"attempt_count = {_LAST_NUMBER} + 1, started_at = NULL, not_before_at = NULL, pending_reason = '' "
         f"WHERE id IN (SELECT id FROM pick) RETURNING {columns}"
     )
-    sql = f"WITH pick AS {materialized}({pick})"
-    if postgresql:
-        sql += f", taken AS ({update}) SELECT taken.*, {recipe_version('taken.template_id')} FROM taken"
-    else:
-        sql += f" {update}, NULL"
-    rows = batches.execute(sql, [*params, limit])
-    return [_taken(row) for row in rows]
+    if not postgresql:
+        return f"WITH pick AS ({pick}) {update}, NULL"
+    # The lock of the lease is taken before a job is looked at, and held to the end of the transaction.
+    return (
+        f"WITH lease AS MATERIALIZED ({leases.LOCK_CURRENT}), pick AS MATERIALIZED ({pick}), "
+        f"taken AS ({update}) SELECT taken.*, {recipe_version('taken.template_id')} FROM taken"
+    )
 
 
 def _taken(row: Sequence[Any]) -> Taken:
     *values, secrets, version = row
     read = [convert(value) for convert, value in zip(_converters(connection.vendor), values, strict=True)]
-    return Taken(ContainerJob.from_db(None, _NEEDED, read), secrets or "", version)
+    job = _instance(ContainerJob, dict(zip(_NEEDED, read, strict=True)))
+    return Taken(job, secrets or "", version)
+
+
+def _instance(model: type[Model], values: Mapping[str, Any], **related: Any) -> Model:
+    """A model as it was read with these columns. Its constructor goes through all its fields, at length."""
+    made = model.__new__(model)
+    made._state = ModelState()
+    made._state.db, made._state.adding = connection.alias, False
+    made._state.fields_cache.update(related)
+    made.__dict__.update(values)
+    return made
+
+
+@cache
+def _blank_attempt() -> dict[str, Any]:
+    return {name: value for name, value in vars(Attempt()).items() if name not in {"_state", "id"}}
 
 
 @cache
@@ -186,15 +227,21 @@ def _open_attempts(
     frozen = frozen_specs(taken)
     jobs = sorted((one.job for one in taken), key=lambda job: (-job.priority, job.created_at, job.id))
     attempts = [
-        Attempt(
+        _instance(
+            Attempt,
+            {
+                **_blank_attempt(),
+                "id": new_id(),
+                "job_id": job.id,
+                "number": job.attempt_count,
+                "host_id": host.id,
+                "host_name": host.name,
+                "epoch": lease.epoch,
+                "spec": frozen[job.id],
+                "container_name": spec.container_name(installation, job.id),
+            },
             job=job,
-            number=job.attempt_count,
             host=host,
-            host_name=host.name,
-            epoch=lease.epoch,
-            state=AttemptState.CLAIMED,
-            spec=frozen[job.id],
-            container_name=spec.container_name(installation, job.id),
         )
         for job in jobs
     ]

@@ -8,6 +8,7 @@ one that is missing is not ours any more, and its container is not to be touched
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -174,22 +175,24 @@ _EXIT_COLUMNS = {
 }
 
 
+_EXIT_SETS = (
+    "container_id = x.container_id, image_digest = x.image_digest, oom_killed = x.oom_killed, "
+    "finished_at = x.finished_at, started_at = COALESCE(a.started_at, x.started_at)"
+)
+_JOB_EXIT_SETS = (
+    "executor_metadata = m.executor_metadata, waiting_since_at = NULL, "
+    "started_at = COALESCE(j.started_at, m.started_at)"
+)
+
+
 def to_exited(rows: Sequence[Row]) -> set[UUID]:
     """The container has ended by itself or by us; its log is still to be completed."""
-    sets = (
-        "container_id = x.container_id, image_digest = x.image_digest, exit_code = x.exit_code, "
-        "oom_killed = x.oom_killed, finished_at = x.finished_at, "
-        "started_at = COALESCE(a.started_at, x.started_at)"
-    )
     return _move(
         AttemptState.EXITED,
         rows,
         columns=_EXIT_COLUMNS,
-        update=_update(AttemptState.EXITED, sets),
-        job_sets=(
-            "executor_metadata = m.executor_metadata, waiting_since_at = NULL, "
-            "started_at = COALESCE(j.started_at, m.started_at)"
-        ),
+        update=_update(AttemptState.EXITED, f"exit_code = x.exit_code, {_EXIT_SETS}"),
+        job_sets=_JOB_EXIT_SETS,
     )
 
 
@@ -208,6 +211,7 @@ _TALLY_STEPS = (
 _FAILURE = ("failure_class", "failure_message", "failure_hint")
 
 _END_COLUMNS = {
+    **BASE_COLUMNS,
     **fields_of(Attempt, "outcome", "exit_code", "host_name", *_FAILURE),
     **fields_of(Attempt, "logs_complete", "logs_note", "stdout_bytes", "stderr_bytes"),
     **fields_of(ContainerExecution, *_EXECUTION),
@@ -217,6 +221,7 @@ _END_COLUMNS = {
     "run_seconds": models.FloatField(),
     "infra_failures": _field(ContainerJob, "infra_failure_count"),
 }
+_FINISH_COLUMNS = {**_END_COLUMNS, **_EXIT_COLUMNS, "exit_message": _field(JobEvent, "message")}
 
 
 def end(rows: Sequence[Row]) -> set[UUID]:
@@ -224,19 +229,37 @@ def end(rows: Sequence[Row]) -> set[UUID]:
 
     Call it in one transaction with the last log bytes, so that whoever sees a job ended can read its log.
     """
-    failures = ", ".join(f"{name} = x.{name}" for name in _FAILURE)
-    sets = (
-        f"outcome = x.outcome, exit_code = x.exit_code, ended_at = {batches.now()}, unknown_since_at = NULL, "
-        f"logs_complete = x.logs_complete, logs_note = x.logs_note, {failures}"
-    )
-    then = [_end_of_job(), _execution(), _tally(), event("ended")]
-    columns = {**BASE_COLUMNS, **_END_COLUMNS}
+    return _end(rows, _END_COLUMNS, *_end_sql(connection.vendor))
+
+
+def finish(rows: Sequence[Row]) -> set[UUID]:
+    """As `end`, for one that had exited before it was written as running: both are told with its end."""
+    return _end(rows, _FINISH_COLUMNS, *_finish_sql(connection.vendor))
+
+
+@cache
+def _end_sql(_vendor: str) -> tuple[str, list[str]]:
+    then = [_end_of_job() + _awaited(), _execution(), _tally(), event("ended")]
+    return _update(AttemptState.ENDED, _end_sets()), then
+
+
+@cache
+def _finish_sql(_vendor: str) -> tuple[str, list[str]]:
+    then = [_end_of_job(f", {_JOB_EXIT_SETS}") + _awaited(), _execution(), _tally(), _short_life()]
+    return _update(AttemptState.ENDED, f"{_end_sets()}, {_EXIT_SETS}"), then
+
+
+def _end(rows: Sequence[Row], columns: batches.Columns, update: str, then: Sequence[str]) -> set[UUID]:
+    if not rows:
+        return set()
+    ask = "EXISTS (SELECT 1 FROM then0 WHERE awaited)"
 
     def write(guard: batches.Guard) -> set[UUID]:
         # No savepoint: whoever puts this into a larger transaction wants all of it, or nothing.
         with transaction.atomic(savepoint=False):
-            held = guard(columns, rows, _update(AttemptState.ENDED, sets), then)
-            release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])
+            held = guard(columns, rows, update, then, ask)
+            if held.asked:
+                release_restarts([row["job_id"] for row in rows if row["attempt_id"] in held])
         return held
 
     if not connection.in_atomic_block and len(rows) <= batches.MAX_ROWS:
@@ -245,7 +268,40 @@ def end(rows: Sequence[Row]) -> set[UUID]:
     return write(batches.guarded)
 
 
-def _end_of_job() -> str:
+def _end_sets() -> str:
+    failures = ", ".join(f"{name} = x.{name}" for name in _FAILURE)
+    return (
+        f"outcome = x.outcome, exit_code = x.exit_code, ended_at = {batches.now()}, unknown_since_at = NULL, "
+        f"logs_complete = x.logs_complete, logs_note = x.logs_note, {failures}"
+    )
+
+
+def _awaited() -> str:
+    """Whether a restart may wait for the job: one that is seen, or that came while this waited for the row.
+
+    The latter cancelled it before, which the row says in its newest version.
+    """
+    if connection.vendor == "sqlite":
+        return ""
+    waits = (
+        f"SELECT 1 FROM jobs_containerjob AS r WHERE r.restarted_from_id = j.id AND r.hold = '{Hold.RESTART}'"
+    )
+    return f" RETURNING j.cancel_requested_at IS NOT NULL OR EXISTS ({waits}) AS awaited"
+
+
+def _short_life() -> str:
+    messages = {"running": "''", "exited": "m.exit_message", "ended": "m.message"}
+    told = " UNION ALL ".join(
+        f"SELECT m.job_id, m.number, '{kind}' AS kind, {message} AS message, m.who, {place} AS place FROM m"
+        for place, (kind, message) in enumerate(messages.items())
+    )
+    return (
+        "INSERT INTO jobs_jobevent (job_id, attempt_number, at, kind, message, who) "
+        f"SELECT job_id, number, {batches.now()}, kind, message, who FROM ({told}) AS told ORDER BY place"
+    )
+
+
+def _end_of_job(sets: str = "") -> str:
     # A cancel that came while the attempt ended by itself must still keep the job from running again.
     cancelled = "m.job_status = 'pending' AND j.cancel_requested_at IS NOT NULL"
     status = f"CASE WHEN {cancelled} THEN 'cancelled' ELSE m.job_status END"
@@ -255,7 +311,7 @@ def _end_of_job() -> str:
         status,
         f"completed_at = CASE WHEN {again} THEN NULL ELSE {batches.now()} END, exit_code = m.exit_code, "
         f"not_before_at = CASE WHEN {again} THEN {batches.later('m.retry_delay_seconds')} ELSE NULL END, "
-        f"infra_failure_count = m.infra_failures, {failures}",
+        f"infra_failure_count = m.infra_failures, {failures}{sets}",
     )
 
 

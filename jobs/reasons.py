@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Now
 
 from hosts.models import DockerHost, HostState
@@ -30,8 +31,26 @@ _BACKOFF_WORDS = ("Attempt ", "Start is tried again ", "Starts at ")
 _LIMITED = "its worker has not taken it yet: a limit of its own (--concurrency, --max-jobs) may be reached"
 
 
-def write() -> int:
-    """Bring `pending_reason` up to date; how many jobs got another one."""
+class ClaimWatch:
+    """Which hosts have taken jobs since the last look: what waits for them has no other reason for long."""
+
+    def __init__(self) -> None:
+        self._newest: dict[UUID, datetime] = {}
+
+    def busy(self) -> set[UUID]:
+        """Hosts whose newest claim is another one than at the last look."""
+        open_ones = Attempt.objects.open().order_by().values_list("host_id")
+        newest = dict(open_ones.annotate(newest=Max("claimed_at")))
+        before, self._newest = self._newest, newest
+        return {host_id for host_id, at in newest.items() if at != before.get(host_id)}
+
+
+def write(watch: ClaimWatch | None = None) -> int:
+    """Bring `pending_reason` up to date; how many jobs got another one.
+
+    With `watch`, what waits for a host that is busy taking jobs gets a reason once, after a while: it would
+    be another one at each look, for every job of a long queue.
+    """
     if not ContainerJob.objects.pending().exists():
         return 0
     changed = 0
@@ -45,10 +64,15 @@ def write() -> int:
     hosts = list(obstacles.hosts())
     if paused := pause_reason(hosts):
         return changed + _set(due, paused)
+    busy = watch.busy() if watch else set()
     for host in hosts:
         reason = host_reason(host)
-        changed += _set_waiting(due.filter(docker_host_id=host.pk), reason and f"Host {host.name} {reason}")
-    return changed + _set_waiting(due.filter(docker_host=None), shared_reason(hosts))
+        changed += _set_waiting(
+            due.filter(docker_host_id=host.pk),
+            reason and f"Host {host.name} {reason}",
+            calm=host.pk not in busy,
+        )
+    return changed + _set_waiting(due.filter(docker_host=None), shared_reason(hosts), calm=not busy)
 
 
 def host_reason(host: DockerHost) -> str:
@@ -101,8 +125,11 @@ def clock(moment: datetime) -> str:
     return moment.strftime("%H:%M:%S UTC" if near else "%Y-%m-%d %H:%M:%S UTC")
 
 
-def _set_waiting(jobs: QuerySet[ContainerJob], reason: str) -> int:
+def _set_waiting(jobs: QuerySet[ContainerJob], reason: str, *, calm: bool) -> int:
     """Say why due jobs wait. Without a reason, only those have one that should have been taken by now."""
+    if not calm:
+        unsaid = jobs.filter(pending_reason="", created_at__lte=Now() - _TAKEN_WITHIN)
+        return _set(unsaid, reason) if reason else 0
     if reason:
         return _set(jobs, reason)
     fresh = Q(created_at__gt=Now() - _TAKEN_WITHIN) | Q(not_before_at__gt=Now() - _TAKEN_WITHIN)

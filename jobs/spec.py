@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -116,7 +117,21 @@ def _names(value: object) -> list[str] | None:
     return value if isinstance(value, list) and all(isinstance(name, str) for name in value) else None
 
 
-def thaw(attempt: Attempt, *, template_secrets: Mapping[str, str], job_secrets: Mapping[str, str]) -> JobView:
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What of an attempt its launch needs; a model of it takes longer to make than all the rest."""
+
+    id: UUID
+    job_id: UUID
+    number: int
+    epoch: int
+    spec: Mapping[str, Any]
+    container_name: str
+
+
+def thaw(
+    attempt: Attempt | Launch, *, template_secrets: Mapping[str, str], job_secrets: Mapping[str, str]
+) -> JobView:
     """What the executor is handed; ContainerExecutionError if the frozen spec cannot be run as it is.
 
     ConfigurationError if a secret of it cannot be read: that is mended by the right key, not by another spec.

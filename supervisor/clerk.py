@@ -80,6 +80,7 @@ class Clerk:
         self._deaths: list[dict[str, Any]] = []
         self._answers: list[dict[str, Any]] = []
         self._hosts_clock = self._beat_clock = self._reasons_clock = self._thin_clock = 0.0
+        self._claim_watch = reasons.ClaimWatch()
         self._thinner = SampleThinner()
         self._retention = Retention(supervisor, Policy.of_settings())
         self._listener: Listener | None = None
@@ -164,7 +165,7 @@ class Clerk:
             if now >= self._reasons_clock:
                 self._reasons_clock = now + _REASONS_EVERY_SECONDS
                 start_deadline.expire()
-                reasons.write()
+                reasons.write(self._claim_watch)
             self._thin(now)
             self._retention.turn(now)
         except (DatabaseError, InterfaceError) as exc:

@@ -38,13 +38,18 @@ _POSTGRES_OPTIONS = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
+    # Without it, Django has psycopg ignore who asks for a prepared statement (`jobs.batches`).
+    "prepare_threshold": 0,
 }
+# A plan that was made while a table was small is kept when it is large: by index and row by row from the
+# beginning. Every statement of a worker names a few rows by their keys.
+_PLANS_BY_INDEX = " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 _CONNECT_SECONDS_STOPPING = 2  # the least that libpq knows
 _SQLITE_BUSY_SECONDS = 2.0
 _SQLITE_RETRY_SECONDS = (0.001, 0.003)
 
 
-def use_own_options() -> None:
+def use_own_options(*, plans_by_index: bool = False) -> None:
     """Keep the connection for ever, and let no statement or lock hold the loop up for long.
 
     The web process's way, a connection a request, would make one in every turn of a loop here; and SQLite's
@@ -56,7 +61,8 @@ def use_own_options() -> None:
     options.pop("pool", None)
     if connection.vendor == "postgresql":
         options.update(_POSTGRES_OPTIONS)
-        options["options"] = f"{options.get('options', '')} {_POSTGRES_SETTINGS}".strip()
+        ours = _POSTGRES_SETTINGS + (_PLANS_BY_INDEX if plans_by_index else "")
+        options["options"] = f"{options.get('options', '')} {ours}".strip()
     else:
         options["timeout"] = _SQLITE_BUSY_SECONDS  # while connecting
         connection_created.connect(_wait_in_our_own_way)

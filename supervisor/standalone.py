@@ -53,7 +53,7 @@ class Standalone:
     """Runs the given hosts until TERM or INT, or until nothing is left to do (`once`)."""
 
     def __init__(self, hosts: Sequence[DockerHost], options: StandaloneOptions) -> None:
-        database.use_own_options()
+        database.use_own_options(plans_by_index=True)
         self._options = options
         self._id = uuid4()
         self._me = identity.current()

@@ -68,7 +68,7 @@ class WorkerProcess:
     def run(self) -> int:
         """Work until told to stop or until there is nothing to do here; one of `supervisor.exit_codes`."""
         log_fields.begin(role=Role.WORKER.value, worker=self._who)
-        database.use_own_options()
+        database.use_own_options(plans_by_index=True)
         Watchdog(is_stopping=lambda: self._signals.any_came, progress=lambda: self._pipes.tell(b"."))
         if not database.wait_for(self.tick, self._wake):
             return TRY_LATER

@@ -13,7 +13,7 @@ from uuid import UUID
 from hosts.executors.contract import Observation
 from jobs import archive, reconcile
 from jobs.states import AttemptState, StopReason
-from supervisor.worker import ledger
+from supervisor.worker import execution, ledger
 from supervisor.worker.run import Need, Run
 
 
@@ -36,7 +36,7 @@ def write(runs: Sequence[Run], who: str) -> tuple[list[Run], list[Run]]:
 
 def _row(run: Run, who: str) -> dict[str, Any]:
     code = run.seen.exit_code if run.seen else None
-    texts = ledger.texts(run)
+    texts = execution.texts(run)
     return {
         **run.identity,
         "who": who,

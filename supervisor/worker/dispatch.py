@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from hosts.errors import ConfigurationError, ContainerExecutionError, DockerConnectionError
-from hosts.executors.contract import JobView, Observation
+from hosts.executors.contract import JobView, Observation, Resume
 from hosts.identity import boot_clock
 from jobs import spec
-from jobs.models import Attempt, ContainerJob, EnvironmentVariable
+from jobs.models import ContainerJob, EnvironmentVariable
 from jobs.states import AttemptState
 from supervisor.worker import archive, progress, steps
 from supervisor.worker.engine import Engine
@@ -65,7 +65,7 @@ class Dispatcher:
         step = next_step(run, now)
         if step is not None:
             self._do(run, step)
-        if run.state in {AttemptState.RUNNING, AttemptState.STOPPING} and not run.archived:
+        if run.state in (AttemptState.RUNNING, AttemptState.STOPPING) and not run.archived:
             self._engine.sampler.watch(run.attempt_id, run.container_id, run.usage)
 
     def _do(self, run: Run, step: Need) -> None:
@@ -103,7 +103,10 @@ class Dispatcher:
         self._send(run, Need.START, steps.start, run.container_id)
 
     def _observe(self, run: Run) -> None:
-        self._send(run, Need.OBSERVE, _look(run), run.ref)
+        if run.untold_start and run.heard_die and not run.is_poison:
+            self._send(run, Need.OBSERVE, steps.harvest, run.ref, Resume(tty=bool(run.spec["tty"])))
+        else:
+            self._send(run, Need.OBSERVE, _look(run), run.ref)
 
     def _signal(self, run: Run) -> None:
         self._send(run, Need.SIGNAL, steps.send_signal, run.container_id, run.signal)
@@ -164,12 +167,5 @@ def _thaw(run: Run) -> JobView:
         template_secrets = dict(secrets.values_list("key", "value"))
     if "job" in sources:
         job_secrets = ContainerJob.objects.only("secret_environment").get(pk=run.job_id).secret_environment
-    attempt = Attempt(
-        id=run.attempt_id,
-        job_id=run.job_id,
-        number=run.number,
-        epoch=run.epoch,
-        spec=run.spec,
-        container_name=run.container_name,
-    )
-    return spec.thaw(attempt, template_secrets=template_secrets, job_secrets=job_secrets)
+    launch = spec.Launch(run.attempt_id, run.job_id, run.number, run.epoch, run.spec, run.container_name)
+    return spec.thaw(launch, template_secrets=template_secrets, job_secrets=job_secrets)

@@ -30,6 +30,7 @@ def take(hint: Hint, runs: Iterable[Run], now: float) -> None:
 def _take(hint: Hint, run: Run, now: float) -> None:
     if hint.action in _LOOK_NOW:
         run.look_clock = now
+        run.heard_die = run.heard_die or hint.action == "die"
     if hint.action == "kill" and _is_to_end(hint, run):
         if run.signal:
             run.signalled_at = run.signalled_at or hint.at

@@ -7,7 +7,7 @@ the middle when the database goes away; nothing is forgotten, and the next turn 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
@@ -25,14 +25,15 @@ from supervisor.worker import hints, ledger, progress, stopping
 from supervisor.worker.breadcrumb import NOBODY, Breadcrumbs
 from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
+from supervisor.worker.gathering import CLAIM_HELD_SECONDS, Gathering
 from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.orphans import Reap
 from supervisor.worker.recorder import Recorder
-from supervisor.worker.run import Need, Run
-from supervisor.worker.steps import StepDone
+from supervisor.worker.run import LogStage, Need, Run
+from supervisor.worker.steps import Harvest, StepDone
 
 logger = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ _TAKE_AGAIN_SECONDS = 1.0
 _OLDEST_FIRST_EVERY = 8
 _LOOK_AGAIN_SECONDS = 0.5
 _ASK_FOR_ROOM_SECONDS = 0.2
+_REMOVED_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,8 @@ class HostWorker:
         self._poll_clock = self._renew_clock = self._take_clock = 0.0
         self.leave_expired_until = 0.0  # until then, whoever held the host may renew a lease that ran out
         self._poked = self._claim_due = True
-        self._crowded = self._stood_back = False
+        self._crowded = self._claim_held = self._stood_back = self._in_a_row = False
+        self._gathering = Gathering()
         self._claims, self._crumb = 0, settings.crumbs.main
         self._log = logger.bind(host=host.name)
 
@@ -84,17 +87,19 @@ class HostWorker:
         now = boot_clock()
         if self.lease is None and not self._take(now):
             return _TAKE_AGAIN_SECONDS
-        if self._engine and not self._engine.pump.is_alive:
+        assert self._engine is not None
+        if not self._engine.pump.is_alive:
             raise RuntimeError("the thread that reads the logs has ended; the log has its last words")
         try:
             self._keep_lease(now)
+            self._gathering.wait(self._engine.inbox, self._answers_under_way(), now)
             self._take_messages(now)
             self._keeper.write(self.runs, now)
             self._write(now)
             if self._poked or now >= self._poll_clock:
                 self._poll(now)
-            stopping.stop_due(self.runs.values(), now)
-            self._write(now)
+            if stopping.stop_due(self.runs.values(), now):
+                self._write(now)
             self._claim(now)
             self._dispatcher.dispatch(now)
         except LeaseLost as exc:
@@ -187,6 +192,9 @@ class HostWorker:
 
     # ── what threads saw ──────────────────────────────────────────────────────────────────────────────
 
+    def _answers_under_way(self) -> int:
+        return sum(run.awaits_answer for run in self.runs.values())
+
     def _take_messages(self, now: float) -> None:
         assert self._engine is not None
         for message in self._engine.inbox.take():
@@ -195,10 +203,17 @@ class HostWorker:
 
     def _take_message(self, message: object, now: float) -> None:
         match message:
+            case StepDone(result=Harvest() as harvest):
+                self._take_answer(replace(message, result=harvest.seen), now)
+                if harvest.log:
+                    self._logbook.harvested(self.runs.get(message.run_id), harvest.log, now)
             case StepDone():
                 self._take_answer(message, now)
             case PieceRead() | LogEnded() | LogMoves():
-                self._logbook.take(self.runs.get(message.run_id), message, now)
+                run = self.runs.get(message.run_id)
+                self._logbook.take(run, message, now)
+                if run and run.log is LogStage.DONE and run.need is Need.COLLECT:
+                    run.need = Need.END  # written in this turn
             case Hint():
                 hints.take(message, self.runs.values(), now)
 
@@ -241,7 +256,11 @@ class HostWorker:
 
     def _claim(self, now: float) -> None:
         assert self.lease is not None
+        self._claim_held = False
         if not self._claim_due or not self._may_claim():
+            return
+        if self._gathering.holds_claim(now, self.held_slots):
+            self._claim_held = True
             return
         room = self.slots - self.held_slots
         spare = self._spare_room() if room > 0 else None
@@ -264,7 +283,10 @@ class HostWorker:
             return stood_back
 
         wanted = claims.Wanted(
-            room=room, stand_back=stand_back, oldest_first=self._claims % _OLDEST_FIRST_EVERY == 0
+            room=room,
+            in_a_row=self._in_a_row,
+            stand_back=stand_back,
+            oldest_first=self._claims % _OLDEST_FIRST_EVERY == 0,
         )
         attempts = claims.claim(
             self.lease, self.host, wanted, installation=self.settings.installation, who=self.settings.who
@@ -273,6 +295,7 @@ class HostWorker:
             self.runs[attempt.id] = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
             self.claimed_count += 1
             self._log.info("attempt claimed", job=str(attempt.job_id), attempt=attempt.number)
+        self._in_a_row = len(attempts) == room
         ledger.note_start_deadlines([self.runs[attempt.id] for attempt in attempts], now)
         self._stood_back = stood_back and claims.anything_shared()
         if stood_back:
@@ -317,15 +340,23 @@ class HostWorker:
     def _patience(self, now: float) -> float:
         if self.lease is None:
             return _TAKE_AGAIN_SECONDS
-        if self._poked or (self._claim_due and self._may_claim() and not self._crowded):
+        if self._poked or (self._claim_due and self._may_claim() and not (self._crowded or self._claim_held)):
             return 0.0
         clocks = [self._poll_clock, self._renew_clock, self._keeper.next_clock]
         clocks.append(self._dispatcher.pulls.next_clock)
+        if self._claim_held:
+            clocks.append(now + CLAIM_HELD_SECONDS)
         if self._crowded:
             clocks.append(now + _ASK_FOR_ROOM_SECONDS)
         for run in self.runs.values():
-            if run.move or run.need is Need.END:
+            if run.need in (Need.END, Need.GONE):
                 return 0.0
-            if self._keeper.may_touch:  # else nothing can be done for it, however late it is
-                clocks += stopping.clocks_of(run)
+            clocks += self._clocks_of(run, now)
         return max(0.0, min(clocks) - now)
+
+    def _clocks_of(self, run: Run, now: float) -> list[float]:
+        clocks = [run.move.due_clock] if run.move else []
+        if run.busy and run.need is Need.REMOVE:
+            clocks.append(now + _REMOVED_SECONDS)
+        # While it may not be touched nothing can be done for it, however late it is.
+        return [*clocks, *stopping.clocks_of(run)] if self._keeper.may_touch else clocks

@@ -68,11 +68,15 @@ class Inbox:
         self._lock = threading.Lock()
         self._messages: list[Any] = []
         self._latest: dict[Hashable, Any] = {}
+        self._enough = MOST_KEYS
+        self._is_enough = threading.Event()
 
     def put(self, message: Any, *, wake: bool = True) -> None:
         """Leave a message and wake the main thread; if it is not to be woken, call `wake` before long."""
         with self._lock:
             self._messages.append(message)
+            if len(self._messages) >= self._enough:
+                self._is_enough.set()
         if wake:
             self._wake.set()
 
@@ -80,12 +84,29 @@ class Inbox:
         """Wake the main thread for what was left without."""
         self._wake.set()
 
-    def put_latest(self, key: Hashable, message: Any) -> None:
+    def put_latest(self, key: Hashable, message: Any, *, wake: bool = True) -> None:
         """Leave it in the place of the last one of this key; with very many keys waiting it is dropped."""
         with self._lock:
             if key in self._latest or len(self._latest) < MOST_KEYS:
                 self._latest[key] = message
-        self._wake.set()
+        if wake:
+            self._wake.set()
+
+    @property
+    def count(self) -> int:
+        """How many plain messages are there."""
+        return len(self._messages)
+
+    def wait_for(self, count: int, seconds: float) -> int:
+        """Wait until there are so many plain ones, no longer than that; how many there are."""
+        with self._lock:
+            self._enough = count
+            self._is_enough.clear()
+            if len(self._messages) >= count:
+                self._is_enough.set()
+        self._is_enough.wait(seconds)
+        self._enough = MOST_KEYS
+        return self.count
 
     def take(self) -> list[Any]:
         """All messages so far: the plain ones, oldest first, then the latest of each key."""

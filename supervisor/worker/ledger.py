@@ -6,7 +6,6 @@ looked up, and only a row that is not ours any more makes the worker let the run
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -22,16 +21,16 @@ from django.db.models.functions import Now
 
 from hosts import fitting
 from hosts.identity import boot_clock
-from jobs import batches, excerpts, log_cap, logs, moves, retry, usage
+from jobs import batches, log_cap, logs, moves, retry, usage
 from jobs.measures import UsageTotals
 from jobs.models import Attempt, ContainerJob
 from jobs.outcome import Verdict
 from jobs.states import NOT_STARTED, AttemptState, JobStatus, Outcome, status_after
-from supervisor.worker import poison
+from supervisor.worker import execution, poison
 from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.engine_log import EngineLog
 from supervisor.worker.progress import judge_exit
-from supervisor.worker.run import LogStage, Run
+from supervisor.worker.run import LogStage, Need, Run
 from supervisor.worker.sampler import UsageRead
 
 logger = structlog.get_logger(__name__)
@@ -91,11 +90,13 @@ def note_start_deadlines(runs: Iterable[Run], now: float) -> None:
         run.start_deadline_clock = now + run.spec["start_deadline_seconds"] - so_far.total_seconds()
 
 
-def write_moves(runs: Iterable[Run], who: str, crumb: Crumb) -> tuple[list[Run], list[Run]]:
-    """Write every pending move; the runs whose move held, and those that are not ours any more."""
+def write_moves(
+    runs: Iterable[Run], who: str, crumb: Crumb, *, until: float = float("inf")
+) -> tuple[list[Run], list[Run]]:
+    """Write every move that is due `until` then; the runs whose move held, and those not ours any more."""
     by_kind: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        if run.move:
+        if run.move and run.move.due_clock <= until and not (run.untold_exit and run.need is Need.END):
             by_kind[run.move.kind].append(run)
     held: list[Run] = []
     stale: list[Run] = []
@@ -255,22 +256,25 @@ def write_ends(runs: Sequence[Run], host_name: str, who: str, crumb: Crumb) -> t
 
 
 def _write_ends(host_name: str, who: str, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
-    rows = [_readable_end_row(run, host_name, who) for run in runs]
-    ended, stale = write_last(runs, lambda: moves.end(rows))
+    rows = {run.attempt_id: _readable_end_row(run, host_name, who) for run in runs}
+    exits = {run.attempt_id: run.untold_exit.row for run in runs if run.untold_exit}
+    ends = [row for attempt_id, row in rows.items() if attempt_id not in exits]
+    finishes = [_with_exit(rows[attempt_id], told) for attempt_id, told in exits.items()]
+    ended, stale = write_last(runs, lambda: moves.end(ends) | moves.finish(finishes))
     before = _ended_before(stale)
     return [*ended, *(run for run in stale if run.attempt_id in before)], [
         run for run in stale if run.attempt_id not in before
     ]
 
 
+def _with_exit(end: dict[str, Any], told: batches.Row) -> dict[str, Any]:
+    return {**told, **end, "exit_message": told["message"]}
+
+
 def write_last(runs: Sequence[Run], write: Callable[[], set[UUID]]) -> tuple[list[Run], list[Run]]:
     """Store the rest of the logs and `write` the ends in one transaction; who held, and who did not."""
     try:
-        # Without a rest `write` is a transaction by itself, and needs no savepoint in another one.
-        with transaction.atomic() if any(run.pieces for run in runs) else contextlib.nullcontext():
-            _append_rest(runs)
-            held = write()
-            _check_rest(run for run in runs if run.attempt_id in held)
+        held = _write_with_rest(runs, write) if any(run.pieces for run in runs) else write()
     except _AlreadyStored as exc:
         # The answer to an earlier write of this log was lost: count what is there, and end in the next turn.
         _stored(exc.run, max(0, min(len(exc.run.pieces), exc.stored - exc.run.next_seq)))
@@ -281,6 +285,19 @@ def write_last(runs: Sequence[Run], write: Callable[[], set[UUID]]) -> tuple[lis
     return [run for run in runs if run.attempt_id in held], [
         run for run in runs if run.attempt_id not in held
     ]
+
+
+def _write_with_rest(runs: Sequence[Run], write: Callable[[], set[UUID]]) -> set[UUID]:
+    def write_all() -> set[UUID]:
+        stored = _append_rest(runs)
+        held = write()
+        _check_rest(run for run in runs if run.attempt_id in held and run.attempt_id not in stored)
+        return held
+
+    with batches.unless_refused(), batches.whole():
+        return write_all()
+    with transaction.atomic():
+        return write_all()
 
 
 def _ended_before(runs: Sequence[Run]) -> set[UUID]:
@@ -297,16 +314,16 @@ class _AlreadyStored(Exception):
         self.run, self.stored = run, stored
 
 
-def _append_rest(runs: Sequence[Run]) -> None:
+def _append_rest(runs: Sequence[Run]) -> set[UUID]:
     rows = []
     for run in runs:
         _split_at_head(run, len(run.pieces))
         rows += _log_rows(run, len(run.pieces))
-    if rows:
-        _append(rows, runs)
+    return _append(rows, runs) if rows else set()
 
 
 def _check_rest(runs: Iterable[Run]) -> None:
+    """Raise for one whose rest was not taken, although it is ours still: it is there already."""
     with_rest = {run.attempt_id: run for run in runs if run.pieces}
     if not with_rest:
         return
@@ -357,36 +374,7 @@ def _end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
         "logs_note": run.logs_note,
         "job_status": JobStatus.PENDING if delay is not None else status_after(verdict.outcome),
         "retry_delay_seconds": delay,
-        "run_seconds": _run_seconds(run),
+        "run_seconds": execution.run_seconds(run),
         "infra_failures": infra,
-        **_execution(run),
-    }
-
-
-def _run_seconds(run: Run) -> float:
-    if not run.seen or not run.seen.started_at or not run.seen.finished_at:
-        return 0.0
-    return max(0.0, (run.seen.finished_at - run.seen.started_at).total_seconds())
-
-
-def texts(run: Run) -> dict[str, Any]:
-    """The log's excerpts and sizes, with the pieces that are still to be stored."""
-    pieces = [read.piece for read in run.pieces]
-    sizes = (
-        run.stdout_bytes + sum(piece.tally.stdout_bytes for piece in pieces),
-        run.stderr_bytes + sum(piece.tally.stderr_bytes for piece in pieces),
-    )
-    if run.is_poison:  # what is stored may be what the workers died of
-        return {"stdout": "", "stderr": "", "stdout_bytes": sizes[0], "stderr_bytes": sizes[1]}
-    stdout, stderr = excerpts.texts(run.attempt_id, run.next_seq, [piece.data for piece in pieces], sizes)
-    return {"stdout": stdout, "stderr": stderr, "stdout_bytes": sizes[0], "stderr_bytes": sizes[1]}
-
-
-def _execution(run: Run) -> dict[str, Any]:
-    seen = run.seen
-    figures = run.usage.told(seen.started_at, seen.finished_at) if seen else run.usage.so_far()
-    return {
-        **figures,
-        **texts(run),
-        "docker_log": fitting.clean(run.engine_log.text(run.container_id)),
+        **execution.columns(run),
     }

@@ -9,7 +9,7 @@ import structlog
 
 from hosts.errors import ContainerExecutionError
 from hosts.executors import frames
-from hosts.executors.contract import Resume
+from hosts.executors.contract import LogSource, Resume
 from jobs import logs
 from jobs.models import Attempt
 from jobs.states import AttemptState
@@ -89,6 +89,14 @@ class Logbook:
             _give_up(run, str(done.error))
             return
         run.log, run.log_clock = LogStage.ENDED, now + _OPEN_AGAIN_SECONDS
+
+    def harvested(self, run: Run | None, source: LogSource, now: float) -> None:
+        """A source came with the news of the exit, before it was asked for."""
+        if run is None or run.need is not Need.COLLECT or run.log is not LogStage.NONE:
+            source.close()
+            return
+        run.log, run.log_clock = LogStage.LAST, now + _LAST_IDLE_SECONDS
+        self._engine.pump.follow(run.attempt_id, source)
 
     def take(self, run: Run | None, message: PieceRead | LogEnded | LogMoves, now: float) -> None:
         """A piece was read, or a source came to its end, or it is on its way to something new."""

@@ -28,7 +28,7 @@ class Meter:
         """Write what is due; `everything` when leaving, for who comes after goes on with these totals."""
         # What a run that has exited came to is written with its end.
         running = {
-            key for key, run in runs.items() if run.state in {AttemptState.RUNNING, AttemptState.STOPPING}
+            key for key, run in runs.items() if run.state in (AttemptState.RUNNING, AttemptState.STOPPING)
         }
         self._readings = {key: one for key, one in self._readings.items() if key in running}
         due = [one for one in self._readings.values() if everything or _is_due(one, runs[one.run_id])]

@@ -43,7 +43,9 @@ class StepPool:
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
-            self._inbox.put(_done(task))
+            done = _done(task)
+            # Nothing waits for a removal: it is taken with the next answer, or a little later.
+            self._inbox.put(done, wake=done.step != "REMOVE" or done.error is not None)
         self._close_client()
 
 

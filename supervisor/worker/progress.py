@@ -54,9 +54,7 @@ def _done(run: Run, done: StepDone, now: float) -> None:
     """A step that has nothing to tell but that it was done."""
     match done.step:
         case "START":
-            run.engine_log.note("start")
-            run.look_clock = now + _FIRST_LOOK_SECONDS
-            run.prepare("to_running", Need.WATCH, **_running_columns(run))
+            _started(run, now)
         case "SIGNAL":
             run.engine_log.note("kill", run.signal)
             run.need, run.look_clock = Need.WATCH, now + _FIRST_LOOK_SECONDS
@@ -64,6 +62,15 @@ def _done(run: Run, done: StepDone, now: float) -> None:
             run.need = Need.ENSURE
         case "REMOVE":
             run.need = Need.GONE
+
+
+def _started(run: Run, now: float) -> None:
+    run.engine_log.note("start")
+    soon = now + _FIRST_LOOK_SECONDS
+    run.look_clock = now if run.heard_die else soon
+    run.prepare("to_running", Need.WATCH, **_running_columns(run))
+    if run.move:  # many a container has exited by then
+        run.move.due_clock = soon
 
 
 def _failed(run: Run, done: StepDone, now: float) -> None:
@@ -133,7 +140,7 @@ def reject(run: Run, error: ContainerExecutionError) -> None:
     run.verdict = Verdict(
         outcome=outcome, failure_class=error.failure_class, message=str(error), hint=error.hint
     )
-    run.seen = None
+    run.seen = run.move = None
     run.engine_log.note(str(error))
     run.rejected_exit_code = error.exit_code
     run.log, run.need = LogStage.DONE, Need.END
@@ -142,7 +149,7 @@ def reject(run: Run, error: ContainerExecutionError) -> None:
 def _ensured(run: Run, seen: Any, installation: UUID, now: float) -> None:
     if seen.fresh:
         run.engine_log.note("create", seen.container_id[:12])
-        run.start_sent = False
+        run.start_sent = run.heard_die = False
         if len(seen.container_id) > _LONGEST_ID:
             reject(run, _id_too_long(seen))
             return
@@ -168,7 +175,7 @@ def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
         case Found.RUNNING:
             _adopt(run, seen, now)
         case Found.EXITED:
-            _exited(run, seen)
+            _exited(run, seen, now)
         case Found.UNSTARTED:
             # Written first: whoever takes over in the middle must ask what became of this very container.
             run.discarding_id, run.container_id = seen.container_id, ""
@@ -182,7 +189,7 @@ def _stop_only(run: Run, seen: Observation, now: float) -> None:
     """A run that killed its workers, by a glance at its container: stop it, or take it that it is over."""
     run.container_id = seen.container_id
     if seen.state == "exited":
-        run.seen, run.need = seen, Need.END
+        run.seen, run.move, run.need = seen, None, Need.END
         run.verdict = judge_exit(run)
         return
     run.look_clock = now + OBSERVE_EVERY_SECONDS
@@ -200,7 +207,8 @@ def _adopt(run: Run, seen: Observation, now: float) -> None:
     if run.state in NOT_STARTED:
         run.described = False  # the next look writes what the engine says of it
         run.look_clock = now
-        run.prepare("to_running", Need.WATCH, "adopted", **_running_columns(run))
+        found = "" if run.untold_start else "adopted"
+        run.prepare("to_running", Need.WATCH, found, **_running_columns(run))
         return
     if run.need is not Need.SIGNAL:  # asked for while this look was under way: still to be sent
         run.need = Need.WATCH
@@ -208,8 +216,9 @@ def _adopt(run: Run, seen: Observation, now: float) -> None:
         run.prepare("describe", Need.WATCH, **_columns(run, seen))
 
 
-def _exited(run: Run, seen: Observation) -> None:
+def _exited(run: Run, seen: Observation, now: float) -> None:
     run.container_id, run.seen = seen.container_id, seen
+    is_short = run.untold_start is not None
     run.engine_log.note("die", f"exit code {seen.exit_code}{', out of memory' if seen.oom_killed else ''}")
     if run.state is AttemptState.EXITED:
         run.need = Need.COLLECT
@@ -224,6 +233,9 @@ def _exited(run: Run, seen: Observation) -> None:
         finished_at=seen.finished_at,
         **_columns(run, seen),
     )
+    if is_short and run.move:  # its log is short as well: there may be nothing left to write but its end
+        run.state, run.need = AttemptState.EXITED, Need.COLLECT
+        run.move.due_clock = now + _FIRST_LOOK_SECONDS
 
 
 def _observed(run: Run, seen: Any, installation: UUID, now: float) -> None:
@@ -242,6 +254,7 @@ def _observed(run: Run, seen: Any, installation: UUID, now: float) -> None:
 
 def _lost(run: Run) -> None:
     run.logs_note = "The container was gone before its log could be completed."
+    run.move = None
     if run.stop_reason or run.is_poison or run.state is AttemptState.EXITED:
         run.verdict = judge_exit(run)
     else:

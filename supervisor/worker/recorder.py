@@ -35,7 +35,8 @@ class Recorder:
 
     def write(self, now: float, *, everything: bool) -> list[Run]:
         """Write whatever waits; the runs whose attempts have ended with it. `everything`: we are leaving."""
-        held, stale = ledger.write_moves(self._runs.values(), self._settings.who, self._crumb)
+        until = float("inf") if everything else now
+        held, stale = ledger.write_moves(self._runs.values(), self._settings.who, self._crumb, until=until)
         for run in held:
             self._moved(run, now)
         ledger.write_phases(self._pulls.news(now), self._runs)
@@ -93,7 +94,7 @@ class Recorder:
         return ended, lost
 
     def _close(self, run: Run, *, remove: bool) -> None:
-        run.state = AttemptState.ENDED
+        run.state, run.move = AttemptState.ENDED, None
         run.need = Need.REMOVE if run.container_id and remove else Need.GONE
         self._free(run)
         self._engine.sampler.forget(run.attempt_id)

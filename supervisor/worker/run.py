@@ -58,13 +58,21 @@ class LogStage(Enum):
     DONE = auto()
 
 
+# A tuple, as in all that is asked of each run in each turn: to hash an Enum takes longer than to compare it.
+_BEING_READ = (LogStage.OPENING, LogStage.LAST_OPENING, LogStage.LAST)
+
+
 @dataclass(slots=True)
 class Move:
-    """A pending write of the attempt's row; `kind` is a function of `jobs.moves`."""
+    """A pending write of the attempt's row; `kind` is a function of `jobs.moves`.
+
+    It may wait until `due_clock`: what a container comes to in its first moment is written in one go.
+    """
 
     kind: str
     row: dict[str, Any]
     then: Need
+    due_clock: float = 0.0
 
 
 @dataclass(slots=True)
@@ -112,6 +120,7 @@ class Run:
     killed_outside: bool = False
     engine_away: bool = False
     look_clock: float = 0.0
+    heard_die: bool = False
     described: bool = False
     seen: Observation | None = None
     doomed: Observation | None = None
@@ -164,8 +173,18 @@ class Run:
 
     @property
     def holds_slot(self) -> bool:
-        """Whether it counts against the host's room."""
-        return self.state in SLOT_HOLDING
+        """Whether it counts against the host's room: as its row says, which may not tell of its exit yet."""
+        return self.state in SLOT_HOLDING or self.untold_exit is not None
+
+    @property
+    def untold_start(self) -> Move | None:
+        """The write that tells that it was started, while that may wait."""
+        return self.move if self.move and self.move.kind == "to_running" and self.move.due_clock else None
+
+    @property
+    def untold_exit(self) -> Move | None:
+        """The write that tells that it has exited, while that may wait for its end."""
+        return self.move if self.move and self.move.kind == "to_exited" and self.move.due_clock else None
 
     @property
     def is_poison(self) -> bool:
@@ -178,12 +197,17 @@ class Run:
         return self.busy and self.need is Need.PULL
 
     @property
+    def awaits_answer(self) -> bool:
+        """Whether something is in flight for it that does not take long."""
+        return (self.busy and self.need is not Need.PULL) or self.log in _BEING_READ
+
+    @property
     def ref(self) -> str:
         """What to ask the engine for: the id where it is known, else the name."""
         return self.container_id or self.container_name
 
     def prepare(self, kind: str, then: Need, message: str = "", **columns: Any) -> None:
-        """Ask the main thread to write a move; `then` is needed once it held."""
+        """Ask the main thread to write a move, at once; `then` is needed once it held."""
         if self.archived:  # there is nothing left to write but its end
             self.state = AttemptState.EXITED if kind == "to_exited" else self.state
             self.need = then
@@ -217,7 +241,7 @@ class Run:
 def _first_need(attempt: Attempt) -> Need:
     if attempt.discarding_id and attempt.state in NOT_STARTED:
         return Need.DISCARD  # its former owner began to, and only the engine knows how far it came
-    claimed = attempt.state in {AttemptState.CLAIMED, AttemptState.PULLING}
+    claimed = attempt.state in (AttemptState.CLAIMED, AttemptState.PULLING)
     unmade = attempt.state == AttemptState.CREATED and not attempt.container_id
     return Need.ENSURE if claimed or unmade else Need.OBSERVE
 
@@ -240,13 +264,15 @@ def _stored_exit(attempt: Attempt) -> Observation | None:
 
 def next_step(run: Run, now: float) -> Need | None:
     """What to hand to an engine thread now; None if nothing, or not yet."""
-    if run.busy or run.move or now < run.resume_clock:
+    if run.busy or now < run.resume_clock:
         return None
+    if run.move:
+        return Need.OBSERVE if run.untold_start and now >= run.look_clock else None
     if run.need is Need.WATCH:
         return Need.OBSERVE if now >= run.look_clock else None
-    if run.need in {Need.COLLECT, Need.END, Need.GONE}:
+    if run.need in (Need.COLLECT, Need.END, Need.GONE):
         return None
-    if run.need in {Need.ENSURE, Need.PULL, Need.START} and must_withdraw(run, now):
+    if run.need in (Need.ENSURE, Need.PULL, Need.START) and must_withdraw(run, now):
         return Need.WITHDRAW
     return run.need
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from hosts.errors import DockerConnectionError
+from hosts.errors import DockerConnectionError, EngineError
 from hosts.executors.contract import (
     LABEL_PREFIX,
     ContainerExecutor,
@@ -77,6 +77,25 @@ def observe(hands: Hands, ref: str) -> Observation | None:
     if seen is None:
         _require_same_engine(hands)
     return seen
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """A container as its engine shows it, and its log if it has exited."""
+
+    seen: Observation | None
+    log: LogSource | None
+
+
+def harvest(hands: Hands, ref: str, resume: Resume) -> Harvest:
+    """As `observe`, for one that has exited most likely, and of whose log nothing is stored."""
+    seen = observe(hands, ref)
+    if seen is None or seen.state != "exited":
+        return Harvest(seen, None)
+    try:
+        return Harvest(seen, open_log(hands, seen.container_id, resume, follow=False))
+    except EngineError:  # asked for again, by itself, whose answer then says what is the matter
+        return Harvest(seen, None)
 
 
 def glance(hands: Hands, ref: str) -> Observation | None:

@@ -17,7 +17,7 @@ _KILL_AGAIN_SECONDS = 10.0
 
 def stop_wanted(run: Run, now: float) -> StopReason | None:
     """Why the run is to be stopped, if it is and that has not been written yet."""
-    if run.stop_reason or run.state in {AttemptState.EXITED, AttemptState.ENDED}:
+    if run.stop_reason or run.state in (AttemptState.EXITED, AttemptState.ENDED):
         return None
     if run.cancel_wanted:
         return StopReason.CANCELLED
@@ -36,8 +36,12 @@ def want_cancel(run: Run, now: float, *, force: bool) -> None:
         run.kill_clock = now if run.signal not in {"", "KILL"} else run.kill_clock
 
 
-def stop_due(runs: Iterable[Run], now: float) -> None:
-    """Begin to stop the runs that are cancelled or over their time, and go on with those being stopped."""
+def stop_due(runs: Iterable[Run], now: float) -> bool:
+    """Begin to stop the runs that are cancelled or over their time, and go on with those being stopped.
+
+    Whether there is something to be written before the first signal of one.
+    """
+    begun = False
     for run in runs:
         reason = stop_wanted(run, now) if run.state is AttemptState.RUNNING and run.move is None else None
         if reason:
@@ -48,8 +52,10 @@ def stop_due(runs: Iterable[Run], now: float) -> None:
                 stop_reason=reason,
                 asked_at=datetime.now(UTC),
             )
+            begun = True
         elif run.state is AttemptState.STOPPING and (run.need is Need.WATCH or _is_to_be_sent_again(run)):
             _go_on(run, now)
+    return begun
 
 
 def _is_to_be_sent_again(run: Run) -> bool:
@@ -73,20 +79,26 @@ def begin(run: Run, now: float) -> None:
     run.need = Need.SIGNAL
 
 
+def _may_be_late(run: Run) -> bool:
+    return run.state in NOT_STARTED and not (run.withdrawing or run.start_sent)
+
+
 def clocks_of(run: Run) -> list[float]:
     """When the run next wants something that no message will tell, on the boot clock."""
-    reading = run.need is Need.COLLECT or run.state in {AttemptState.RUNNING, AttemptState.STOPPING}
+    reading = run.need is Need.COLLECT or run.state in (AttemptState.RUNNING, AttemptState.STOPPING)
     clocks = [run.log_clock] if run.log_clock and reading and run.need is not Need.OBSERVE else []
-    if run.start_deadline_clock is not None and run.state in NOT_STARTED and not run.withdrawing:
+    if run.start_deadline_clock is not None and _may_be_late(run):
         clocks.append(run.start_deadline_clock)
     if run.busy:
         return clocks
+    if run.move:
+        return [*clocks, run.look_clock] if run.untold_start else clocks
     if run.deadline_clock is not None and run.state is AttemptState.RUNNING and not run.stop_reason:
         clocks.append(run.deadline_clock)
     if run.need is Need.WATCH:
         clocks.append(max(run.look_clock, run.resume_clock))
-    elif run.need not in {Need.COLLECT, Need.GONE}:
+    elif run.need not in (Need.COLLECT, Need.GONE):
         clocks.append(run.resume_clock)
-    if run.need in {Need.WATCH, Need.SIGNAL} and run.kill_clock is not None:
+    if run.need in (Need.WATCH, Need.SIGNAL) and run.kill_clock is not None:
         clocks.append(run.kill_clock)
     return clocks

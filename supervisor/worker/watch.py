@@ -12,6 +12,8 @@ from supervisor.worker.inbox import Inbox
 
 logger = structlog.get_logger(__name__)
 
+# What follows from our own steps, whose answers wake the main thread.
+_NO_NEWS = {"create", "start", "destroy"}
 _RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -46,4 +48,4 @@ class Watcher:
 
     def _hint(self, hint: Hint) -> None:
         # Each action apart: a memory kill must not vanish behind the exit that follows it.
-        self._inbox.put_latest((hint.container_id, hint.action), hint)
+        self._inbox.put_latest((hint.container_id, hint.action), hint, wake=hint.action not in _NO_NEWS)

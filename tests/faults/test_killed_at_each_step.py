@@ -31,6 +31,17 @@ SCRIPT = "echo one; echo two >&2; sleep 0.3; echo three; exit 3"
 OUTPUT = [(b"one\nthree\n", b"two\n")]
 
 
+SHORT_SCRIPT = "echo one; echo two >&2; echo three; exit 3"
+# Of a job that exits at once: it is not written that it runs, and its exit is written with its end.
+STEPS_OF_SHORT = (
+    "after the start",
+    "at its exit",
+    "before its end",
+    "before its end is committed",
+    "after its end",
+)
+
+
 def wrong_with(bench: Bench, job: ContainerJob) -> list[str]:
     """What is not as if nothing had happened; empty if all is well."""
     ended = ContainerJob.objects.filter(pk=job.pk, status__in=ENDED_STATUSES)
@@ -59,20 +70,32 @@ def wrong_with(bench: Bench, job: ContainerJob) -> list[str]:
 
 
 def test_a_worker_killed_at_any_step_leaves_one_run_one_result_and_the_whole_log(bench: Bench) -> None:
+    wrong = wrong_after_kills(bench, STEPS, SCRIPT)
+    assert not wrong, "\n".join(f"{name}: {'; '.join(found)}" for name, found in wrong.items())
+
+
+def test_it_leaves_the_same_of_a_job_that_exits_at_once(bench: Bench) -> None:
+    wrong = wrong_after_kills(bench, STEPS_OF_SHORT, SHORT_SCRIPT)
+    assert not wrong, "\n".join(f"{name}: {'; '.join(found)}" for name, found in wrong.items())
+
+
+def wrong_after_kills(bench: Bench, names: Iterable[str], script: str) -> dict[str, list[str]]:
+    """Kill the holder at each step, of a job each."""
     wrong: dict[str, list[str]] = {}
     with supervising.running("supervise", "--poll-interval", "1", database_url=bench.database_url) as command:
-        for name, step in STEPS.items():
+        for name in names:
+            step = STEPS[name]
             victim = bench.holder()
             trap = step.trap(lambda victim=victim: os.kill(victim, signal.SIGKILL))
             bench.tap(step.on).set(trap)
-            job = bench.submit(SCRIPT, name=name)
+            job = bench.submit(script, name=name)
             if not trap.snapped.wait(20):
                 wrong[name] = ["was not reached"]
             elif found := wrong_with(bench, job):
                 wrong[name] = found
             command.signal(signal.SIGHUP)  # else each death makes the next restart wait longer
         bench.wait_until_empty()
-    assert not wrong, "\n".join(f"{name}: {'; '.join(found)}" for name, found in wrong.items())
+    return wrong
 
 
 def sleep_over_the_lease(bench: Bench, name: str, *, rival_ends_it: bool) -> list[str]:

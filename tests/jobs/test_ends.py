@@ -184,3 +184,74 @@ def test_what_did_not_hold_is_not_counted():
     end(attempt)
     assert counted() == []
     assert not ContainerExecution.objects.exists()
+
+
+MOMENT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+EXIT = {
+    "exit_code": 3,
+    "oom_killed": True,
+    "started_at": MOMENT,
+    "finished_at": MOMENT + timedelta(seconds=1),
+    "image_digest": "sha256:1",
+    "executor_metadata": {"ip": "10.0.0.1"},
+    "exit_message": "exit code 3",
+}
+
+
+def finish(attempt: Attempt, **fields) -> bool:
+    row = end_row(attempt, Outcome.USER, **{"job_status": "failed", "message": "user", **EXIT, **fields})
+    return attempt.id in moves.finish([row])
+
+
+def test_a_short_life_is_told_whole_in_one_write():
+    attempt = make_attempt(AttemptState.CREATED)
+    assert finish(attempt)
+    attempt.refresh_from_db()
+    told = {name: getattr(attempt, name) for name in EXIT if hasattr(attempt, name)}
+    assert told == {name: EXIT[name] for name in told}
+    assert (attempt.state, attempt.outcome) == ("ended", "user")
+    job = the_job()
+    assert (job.status, job.exit_code, job.started_at, job.executor_metadata) == (
+        "failed",
+        3,
+        MOMENT,
+        EXIT["executor_metadata"],
+    )
+    assert (job.waiting_since_at, ContainerExecution.objects.count(), Tally.objects.get().count) == (
+        None,
+        1,
+        1,
+    )
+    events = JobEvent.objects.order_by("pk").values_list("kind", "message")
+    assert list(events) == [("running", ""), ("exited", "exit code 3"), ("ended", "user")]
+
+
+def test_a_short_life_that_is_not_ours_any_more_is_not_told():
+    attempt = make_attempt(AttemptState.CREATED)
+    before = everything()
+    assert not finish(attempt, epoch=attempt.epoch + 1)
+    assert everything() == before
+
+
+def test_many_short_lives_are_told_in_the_order_of_their_steps():
+    host, template = make_host(), make_template()
+    attempts = [
+        make_attempt(AttemptState.CREATED, job=make_job(template=template), host=host) for _ in range(3)
+    ]
+    rows = [
+        end_row(attempt, Outcome.USER, **{"job_status": "failed", "message": "user", **EXIT})
+        for attempt in attempts
+    ]
+    assert moves.finish(rows) == {attempt.id for attempt in attempts}
+    for attempt in attempts:
+        kinds = JobEvent.objects.filter(job=attempt.job).order_by("pk").values_list("kind", flat=True)
+        assert list(kinds) == ["running", "exited", "ended"]
+
+
+def test_after_a_short_life_a_retry_and_a_restart_that_waits_may_come():
+    host = make_host()
+    attempt = make_attempt(AttemptState.CREATED, job=make_job(host=host), host=host)
+    waiting = make_job(host=host, hold=Hold.RESTART, restarted_from=attempt.job)
+    assert finish(attempt)
+    waiting.refresh_from_db()
+    assert waiting.hold == Hold.NONE

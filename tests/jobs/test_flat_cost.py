@@ -93,6 +93,7 @@ QUESTIONS: dict[str, Callable[[DockerHost], object]] = {
     ),
     "hosts with open attempts": lambda _host: list(Attempt.objects.open().values("host_id")),
     "saying why jobs wait": lambda _host: reasons.write(),
+    "saying so while a host takes jobs": lambda _host: reasons.write(reasons.ClaimWatch()),
     "how long jobs wait": lambda _host: (
         backlog.oldest_due_at(list(obstacles.hosts())),
         backlog.oldest_claimable_at(list(obstacles.hosts())),

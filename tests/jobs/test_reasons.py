@@ -233,3 +233,30 @@ def test_so_many_jobs_get_another_reason_at_once_and_the_rest_after_them(monkeyp
     for _ in range(3):
         make_job(host=host)
     assert (reasons.write(), reasons.write(), reasons.write()) == (2, 1, 0)
+
+
+def test_a_queue_whose_host_takes_one_job_after_the_other_is_not_written_anew_at_each_look():
+    host = online(max_concurrent_jobs=1)
+    fill(host)
+    new, old = make_job(host=host), waits_for_long(make_job(host=host))
+    watch = reasons.ClaimWatch()
+    assert reasons.write(watch) == 1
+    old.refresh_from_db()
+    assert old.pending_reason == "Host berlin is full (1 of 1 slots)"
+    end(Attempt.objects.get())
+    fill(host)
+    assert reasons.write(watch) == 0
+    new.refresh_from_db()
+    assert new.pending_reason == ""
+
+
+def test_when_nothing_is_taken_any_more_every_job_has_its_reason_at_the_next_look():
+    host = online(max_concurrent_jobs=1)
+    fill(host)
+    pinned = make_job(host=host)
+    watch = reasons.ClaimWatch()
+    reasons.write(watch)
+    DockerHost.objects.update(availability=Availability.CORDONED)
+    reasons.write(watch)
+    pinned.refresh_from_db()
+    assert pinned.pending_reason == "Host berlin is cordoned"

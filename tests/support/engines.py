@@ -24,8 +24,8 @@ from pathlib import Path
 import docker
 import psutil
 
-from hosts.executors.docker.transport import UnixAdapter
 from tests.support import busybox
+from tests.support.unix_transport import UnixAdapter
 from tests.support.waiting import wait_until
 
 START_SECONDS = 30.0

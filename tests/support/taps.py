@@ -39,8 +39,9 @@ class Trap:
     """Snaps at the first message it fits.
 
     For an engine `message` is a pattern of "METHOD /path", without version and query; for a database the
-    texts that one connection must send, one after the other. `when` is before the message is passed on, or
-    after its answer came and before that is passed on. `shows` is a pattern that an answer must fit.
+    texts of statements that one connection must have carried out, one after the other. `when` is before the
+    message is passed on, or after its answer came and before that is passed on. `shows` is a pattern that an
+    answer must fit.
     """
 
     message: str | tuple[str, ...]
@@ -184,8 +185,9 @@ class DatabaseTap(Tap):
         back = self._spawn(self._answers, far, client, state)
         try:
             while data := client.recv(1 << 20):
-                self._snap("before", lambda trap, data=data: state.fits(trap, data))
-                state.asked(self._trap, data)
+                executed = state.executed(data)
+                self._snap("before", lambda trap, executed=executed: state.fits(trap, executed))
+                state.asked(self._trap, executed)
                 far.sendall(data)
         finally:
             for end in (far, client):
@@ -205,23 +207,53 @@ class DatabaseTap(Tap):
 
 
 class _Statements:
-    """How many of a trap's texts one connection has sent."""
+    """How many of a trap's texts one connection has had carried out.
+
+    A statement that was prepared is sent by its text once, and by its name each time that it is to be done.
+    """
 
     def __init__(self) -> None:
         self._trap: Trap | None = None
         self._seen = 0
+        self._rest = b""
+        self._prepared: dict[bytes, bytes] = {}
+        self._type_bytes = 0  # none in the first message of a connection
 
-    def fits(self, trap: Trap, data: bytes) -> bool:
-        """Whether `data` is the last of the trap's texts, and all others were sent."""
+    def executed(self, data: bytes) -> bytes:
+        """The texts of the statements that are to be carried out, as of this part of what is sent."""
+        self._rest += data
+        texts = []
+        while message := self._next_message():
+            kind, body = message
+            if kind == b"Q":
+                texts.append(body)
+            elif kind == b"P":
+                name, query = body.split(b"\0")[:2]
+                self._prepared[name] = query
+            elif kind == b"B":
+                texts.append(self._prepared.get(body.split(b"\0")[1], b""))
+        return b"\n".join(texts)
+
+    def _next_message(self) -> tuple[bytes, bytes] | None:
+        begin = self._type_bytes
+        size = int.from_bytes(self._rest[begin : begin + 4], "big")
+        if len(self._rest) < begin + 4 or len(self._rest) < begin + size:
+            return None
+        kind, body = self._rest[:begin], self._rest[begin + 4 : begin + size]
+        self._rest, self._type_bytes = self._rest[begin + size :], 1
+        return kind, body
+
+    def fits(self, trap: Trap, executed: bytes) -> bool:
+        """Whether the last of the trap's texts is to be carried out, and all others were."""
         self._follow(trap)
-        return self._seen == len(trap.message) - 1 and trap.message[-1].encode() in data
+        return self._seen == len(trap.message) - 1 and trap.message[-1].encode() in executed
 
-    def asked(self, trap: Trap | None, data: bytes) -> None:
-        """Note what is sent."""
+    def asked(self, trap: Trap | None, executed: bytes) -> None:
+        """Note what is to be carried out."""
         if trap is None:
             return
         self._follow(trap)
-        if self._seen < len(trap.message) and trap.message[self._seen].encode() in data:
+        if self._seen < len(trap.message) and trap.message[self._seen].encode() in executed:
             self._seen += 1
 
     def is_complete(self, trap: Trap) -> bool:

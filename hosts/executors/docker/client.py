@@ -22,7 +22,7 @@ from urllib3.exceptions import TimeoutError as PoolTimeout
 
 from hosts.errors import ConfigurationError, DockerConnectionError
 from hosts.executors.docker.endpoint import Endpoint, Tls
-from hosts.executors.docker.transport import UnixAdapter
+from hosts.executors.docker.local import LocalSession
 
 CONNECT_SECONDS = 5.0
 LONGEST_MESSAGE = 300
@@ -127,26 +127,31 @@ class Client:
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Reply:
+        data = None if body is None else json.dumps(body)
         with translated(self._endpoint.name):
             session = self._session()
+            if isinstance(session, LocalSession):
+                status, content = session.request(method, path, params, data, self._endpoint.timeout)
+                return _reply(status, content.decode("utf-8", "replace"))
             response = session.request(
                 method,
                 session.base_url + path,
                 params=params,
-                data=None if body is None else json.dumps(body),
+                data=data,
                 headers={"Content-Type": "application/json"},
                 timeout=self._timeout(),
             )
         # Not response.text: it would guess at the encoding, at length.
         return _reply(response.status_code, response.content.decode("utf-8", "replace"))
 
-    def _timeout(self) -> float | tuple[float, float]:
+    def _timeout(self) -> tuple[float, float]:
         timeout = self._endpoint.timeout
-        # The library's Unix socket adapter takes one number only.
-        return timeout if self._endpoint.socket_path else (min(CONNECT_SECONDS, timeout), timeout)
+        return min(CONNECT_SECONDS, timeout), timeout
 
-    def _session(self) -> docker.APIClient:
-        session: docker.APIClient | None = getattr(self._local, "session", None)
+    def _session(self) -> LocalSession | docker.APIClient:
+        session: LocalSession | docker.APIClient | None = getattr(self._local, "session", None)
+        if session is None and self._endpoint.socket_path:
+            session = self._local.session = LocalSession(self._endpoint.socket_path)
         if session is None:
             session = docker.APIClient(
                 base_url=self._endpoint.url,
@@ -155,8 +160,6 @@ class Client:
             )
             # Else HTTP_PROXY would get the calls to tcp hosts, and REQUESTS_CA_BUNDLE replace the authority.
             session.trust_env = False
-            if self._endpoint.socket_path:
-                session.mount("http+docker://", UnixAdapter(self._endpoint.socket_path))
             self._local.session = session
         return session
 
