@@ -13,7 +13,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -65,10 +65,15 @@ def _close_connection() -> None:
 class Processes:
     """A command of the project with its children, until it is ended."""
 
-    def __init__(self, *command: str) -> None:
+    def __init__(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is added to this process's own."""
         self._output = tempfile.TemporaryFile("w+b")  # noqa: SIM115 (closed in `end`)
         self.process = subprocess.Popen(
-            [sys.executable, *command], stdout=self._output, stderr=subprocess.STDOUT, cwd=ROOT
+            [sys.executable, *command],
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
         )
 
     @property
@@ -114,9 +119,9 @@ def title(process: psutil.Process) -> str:
 
 
 @contextlib.contextmanager
-def running(*command: str) -> Iterator[Processes]:
+def running(*command: str, environment: Mapping[str, str] | None = None) -> Iterator[Processes]:
     """A command for as long as the block lasts; what it wrote is shown if the block fails."""
-    processes = Processes(*command)
+    processes = Processes(*command, environment=environment)
     try:
         yield processes
     except BaseException:
@@ -127,9 +132,9 @@ def running(*command: str) -> Iterator[Processes]:
 
 
 @contextlib.contextmanager
-def supervisor(*options: str) -> Iterator[Processes]:
+def supervisor(*options: str, environment: Mapping[str, str] | None = None) -> Iterator[Processes]:
     """`manage.py supervise`."""
-    with running("manage.py", "supervise", *options) as processes:
+    with running("manage.py", "supervise", *options, environment=environment) as processes:
         yield processes
 
 
