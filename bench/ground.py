@@ -20,6 +20,7 @@ import psutil
 import psycopg
 
 from tests.support.postgres import PostgresServer
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "128MB", "max_connections": "200"}
@@ -43,6 +44,8 @@ def prepared() -> Iterator[PostgresServer]:
 def _set_environment(database_url: str) -> None:
     for name in [name for name in os.environ if name.startswith(("TALLYMAN_", "LOG_", "SECURE_"))]:
         del os.environ[name]
+    # Python keeps what it compiled, as it does by itself: or each start would compile the project again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ |= {
         "ALLOWED_HOSTS": "localhost",
         "DATABASE_URL": database_url,
@@ -97,7 +100,8 @@ class Processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.process.wait(STOP_SECONDS)
-        psutil.wait_procs(everything, timeout=STOP_SECONDS)
+        # Whoever inherited the dead ones takes them away when it likes; that is no time of ours.
+        wait_until(lambda: all(map(_is_dead, everything)), STOP_SECONDS, "every process to die")
 
     def end(self) -> None:
         """TERM and wait; KILL if that does not help."""
@@ -108,6 +112,14 @@ class Processes:
             except subprocess.TimeoutExpired:
                 self.kill()
         self._output.close()
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    """Whether it runs no more; its entry may still be there."""
+    try:
+        return process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    except psutil.NoSuchProcess:
+        return True
 
 
 def title(process: psutil.Process) -> str:

@@ -201,7 +201,10 @@ class Clerk:
 
     def _tell_hosts(self) -> None:
         hosts = self._hosts()
-        told = [{"id": str(host.pk), "name": host.name, "key": _row_key(host)} for host in hosts]
+        told = [
+            {"id": str(host.pk), "name": host.name, "key": _row_key(host), "kind": host.executor_type}
+            for host in hosts
+        ]
         self._line.send({"hosts": told})
         for restart in requests.take([host.pk for host in hosts]):
             self._line.send({"restart": restart})
