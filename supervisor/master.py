@@ -112,10 +112,10 @@ class Master:
     def _supervise(self) -> None:
         while not (self._stopping or self._replacing):
             self._act_on_signals()
+            self._hear_clerk()
             self._reap()
             self._forgive_sleep()
             self._read_progress()
-            self._hear_clerk()
             self.children.stop_the_stuck()
             self._start_missing()
             self._report()

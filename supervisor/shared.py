@@ -10,11 +10,20 @@ import contextlib
 import gc
 from collections.abc import Iterable
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import Model
+from django.db.models.functions import Now
 
 from hosts.errors import ConfigurationError
 from hosts.executors import registry
+from hosts.kept import KeptQuery, KeptUpdate
+from hosts.leases import Lease
+from hosts.models import DockerHost, HostLease, HostRequest, Installation
+from jobs import retention
+from jobs.models import Attempt
 from supervisor import database
+from supervisor.worker.breadcrumb import NOBODY
+from supervisor.worker.look import Look
 
 
 def freeze() -> None:
@@ -40,9 +49,27 @@ class Executors:
         new = set(kinds) - self._kinds
         if not new:
             return
+        if not self._kinds:
+            _warm_up()
         for kind in new:
             with contextlib.suppress(ConfigurationError):  # the worker says so, and parks its host
                 registry.executor_class(kind)
         self._kinds |= new
         gc.collect()  # what imports leave behind would be shared, too
         gc.freeze()
+
+
+def _warm_up() -> None:
+    """Build, and never send, the kind of statement that a worker begins with.
+
+    What Django and the interpreter keep of the first time is then shared: 1.1 MiB of each worker, and 10 ms.
+    """
+    nobody = Lease(NOBODY, 0, NOBODY, 0.0)
+    Look(nobody)
+    KeptUpdate(retention.gone(NOBODY, (), lease=nobody), container_gone_at=Now())
+    KeptUpdate(Attempt.objects.filter(host_id=NOBODY).open(), epoch=0)
+    models: tuple[type[Model], ...] = (DockerHost, HostLease, Installation, HostRequest, Attempt)
+    for model in models:
+        KeptQuery(model._default_manager.filter(pk=NOBODY))
+        names = [field.attname for field in model._meta.concrete_fields]
+        model.from_db(DEFAULT_DB_ALIAS, names, [None] * len(names))
