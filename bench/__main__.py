@@ -17,7 +17,8 @@ PARTS = {
     "crowd": "(c) Python's CPU for 20 chatty containers",
     "recovery": "(d) how soon a killed worker, and a killed everything, is replaced",
     "claims": "(e) claim and finish, beside procrastinate",
-    "idle": "(f) memory and connections of idle workers at 50 hosts",
+    "idle": "(f) memory, connections and CPU of idle workers at 50 hosts",
+    "latency": "(g) from handing in a job to the engine's being asked for its container",
 }
 
 

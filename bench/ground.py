@@ -13,13 +13,14 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
 import psycopg
 
 from tests.support.postgres import PostgresServer
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "128MB", "max_connections": "200"}
@@ -43,6 +44,8 @@ def prepared() -> Iterator[PostgresServer]:
 def _set_environment(database_url: str) -> None:
     for name in [name for name in os.environ if name.startswith(("TALLYMAN_", "LOG_", "SECURE_"))]:
         del os.environ[name]
+    # Python keeps what it compiled, as it does by itself: or each start would compile the project again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ |= {
         "ALLOWED_HOSTS": "localhost",
         "DATABASE_URL": database_url,
@@ -65,10 +68,15 @@ def _close_connection() -> None:
 class Processes:
     """A command of the project with its children, until it is ended."""
 
-    def __init__(self, *command: str) -> None:
+    def __init__(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is added to this process's own."""
         self._output = tempfile.TemporaryFile("w+b")  # noqa: SIM115 (closed in `end`)
         self.process = subprocess.Popen(
-            [sys.executable, *command], stdout=self._output, stderr=subprocess.STDOUT, cwd=ROOT
+            [sys.executable, *command],
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
         )
 
     @property
@@ -92,7 +100,8 @@ class Processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.process.wait(STOP_SECONDS)
-        psutil.wait_procs(everything, timeout=STOP_SECONDS)
+        # Whoever inherited the dead ones takes them away when it likes; that is no time of ours.
+        wait_until(lambda: all(map(_is_dead, everything)), STOP_SECONDS, "every process to die")
 
     def end(self) -> None:
         """TERM and wait; KILL if that does not help."""
@@ -105,6 +114,14 @@ class Processes:
         self._output.close()
 
 
+def _is_dead(process: psutil.Process) -> bool:
+    """Whether it runs no more; its entry may still be there."""
+    try:
+        return process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    except psutil.NoSuchProcess:
+        return True
+
+
 def title(process: psutil.Process) -> str:
     """What a process calls itself; empty if it is gone."""
     try:
@@ -114,9 +131,9 @@ def title(process: psutil.Process) -> str:
 
 
 @contextlib.contextmanager
-def running(*command: str) -> Iterator[Processes]:
+def running(*command: str, environment: Mapping[str, str] | None = None) -> Iterator[Processes]:
     """A command for as long as the block lasts; what it wrote is shown if the block fails."""
-    processes = Processes(*command)
+    processes = Processes(*command, environment=environment)
     try:
         yield processes
     except BaseException:
@@ -127,9 +144,9 @@ def running(*command: str) -> Iterator[Processes]:
 
 
 @contextlib.contextmanager
-def supervisor(*options: str) -> Iterator[Processes]:
+def supervisor(*options: str, environment: Mapping[str, str] | None = None) -> Iterator[Processes]:
     """`manage.py supervise`."""
-    with running("manage.py", "supervise", *options) as processes:
+    with running("manage.py", "supervise", *options, environment=environment) as processes:
         yield processes
 
 

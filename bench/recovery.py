@@ -22,27 +22,9 @@ _ELSEWHERE = 5
 
 def measure(server: PostgresServer) -> Result:
     """A worker, then everything, in turn; then everything, with owners that nobody can prove dead."""
-    from hosts.models import DockerHost
-    from jobs.models import ContainerTemplate
-
     folder = tempfile.mkdtemp(prefix="tallyman-bench-")
-    hosts = [
-        DockerHost.objects.create(
-            name=f"here-{number}", executor_type="process", executor_config={"root": f"{folder}/{number}"}
-        )
-        for number in range(_ELSEWHERE)
-    ]
-    template = ContainerTemplate.objects.create(
-        name="long", docker_image="none", command="sleep 600", timeout_seconds=900, stop_grace_seconds=0
-    )
     try:
-        for host in hosts[1:]:
-            DockerHost.objects.filter(pk=host.pk).update(is_active=False)
-        worker, everything = _proved(hosts[0], template)
-        DockerHost.objects.update(is_active=True)
-        expired = _expired(hosts, template)
-        with ground.supervisor():
-            _cancel_all()
+        worker, everything, expired = _measured(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     result = Result("d", "Recovery after kill -9", ["killed", "seconds", "target"])
@@ -61,6 +43,29 @@ def measure(server: PostgresServer) -> Result:
         "lease's row is made to say here; then the old lease has to run out."
     )
     return result
+
+
+def _measured(folder: str) -> tuple[Series, Series, Series]:
+    from hosts.models import DockerHost
+    from jobs.models import ContainerTemplate
+
+    hosts = [
+        DockerHost.objects.create(
+            name=f"here-{number}", executor_type="process", executor_config={"root": f"{folder}/{number}"}
+        )
+        for number in range(_ELSEWHERE)
+    ]
+    template = ContainerTemplate.objects.create(
+        name="long", docker_image="none", command="sleep 600", timeout_seconds=900, stop_grace_seconds=0
+    )
+    for host in hosts[1:]:
+        DockerHost.objects.filter(pk=host.pk).update(is_active=False)
+    worker, everything = _proved(hosts[0], template)
+    DockerHost.objects.update(is_active=True)
+    expired = _expired(hosts, template)
+    with ground.supervisor():
+        _cancel_all()
+    return worker, everything, expired
 
 
 def _proved(host: Any, template: Any) -> tuple[Series, Series]:

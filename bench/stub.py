@@ -1,24 +1,32 @@
-"""Fifty engines that answer and have nothing to do, each on a socket of its own."""
+"""Engines that answer and have nothing to do, each on a socket of its own; they refuse to make containers."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import re
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 _VERSION = {"Version": "20.10.24", "ApiVersion": "1.41"}
+_REFUSAL = {"message": "this engine makes no containers"}
 
 
 class Stubs:
-    """See the module. `open` counts the connections that are open now, over all engines."""
+    """See the module. `open` counts the connections that are open now, over all engines.
+
+    `asked_at` says when a container of each name was asked for first, by `time.perf_counter`.
+    """
 
     def __init__(self, folder: Path, count: int) -> None:
         self.urls = [f"unix://{folder}/{number}" for number in range(count)]
         self.open = 0
+        self.asked_at: dict[str, float] = {}
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
@@ -37,28 +45,40 @@ class Stubs:
         self._ready.set()
         self._loop.run_forever()
 
-    async def _serve(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, engine: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                path = head.split(b" ", 2)[1].decode()
-                if "/events" in path:
+                method, target, _ = head.decode().split(" ", 2)
+                await reader.readexactly(_length(head))
+                if "/events" in target:
                     writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n")
                     await writer.drain()
                     await reader.read()
                     return
-                body = json.dumps(_answer(name, path)).encode()
-                writer.write(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-                    % len(body)
-                )
-                writer.write(body)
+                if method == "POST" and "/containers/create" in target:
+                    name = parse_qs(urlsplit(target).query)["name"][0]
+                    self.asked_at.setdefault(name, time.perf_counter())
+                status = "200 OK" if method == "GET" else "400 Bad Request"
+                writer.write(_reply(status, _answer(engine, target) if method == "GET" else _REFUSAL))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:
             self.open -= 1
             writer.close()
+
+
+def _length(head: bytes) -> int:
+    """Of the body that follows the head of a request."""
+    found = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _reply(status: str, answer: object) -> bytes:
+    body = json.dumps(answer).encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
 def _answer(name: str, path: str) -> object:

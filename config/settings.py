@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from config import databases
+from config import databases, pages
 from config import environment as _environment
 from config import logging as _logging
 
@@ -75,15 +75,14 @@ INSTALLED_APPS: list[str] = [
     "supervisor",
     "jobs",
     "hosts",
-    "django.contrib.admin",
+    # The other one does not look for the pages of each application.
+    "django.contrib.admin" if pages.are_served else "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
-    "django.contrib.messages",
-    "django.contrib.staticfiles",
-    "channels",
-    "health_check",
 ]
+if pages.are_served:
+    INSTALLED_APPS += ["django.contrib.messages", "django.contrib.staticfiles", "channels", "health_check"]
 
 MIDDLEWARE: list[str] = [
     "healthcheck.middleware.any_host_for_probes",

@@ -10,8 +10,10 @@ from django.core.checks import CheckMessage, Error, register
 from hosts import fields
 from hosts.errors import ConfigurationError
 
+SECRETS = "secrets"
 
-@register()
+
+@register(SECRETS)
 def secret_keys_are_usable(**_kwargs: Any) -> list[CheckMessage]:
     """hosts.E001: secrets could be neither stored nor read."""
     try:

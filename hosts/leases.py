@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from hosts import identity
 from hosts.errors import LeaseLost
 from hosts.identity import ProcessIdentity
+from hosts.kept import KeptUpdate
 from hosts.models import HostLease
 
 TTL_SECONDS = 30.0
@@ -34,6 +35,7 @@ class Lease:
     owner: UUID
     trusted_until: float
     clock: Callable[[], float] = field(default=identity.boot_clock, repr=False)
+    renewal: KeptUpdate | None = field(default=None, repr=False, compare=False)
 
     def is_trusted(self) -> bool:
         """False: create, start, stop and remove nothing until a renewal is accepted."""
@@ -118,8 +120,9 @@ def is_free(row: HostLease, *, is_expired: bool) -> bool:
 def renew(lease: Lease) -> None:
     """Push the lease's end forward; LeaseLost if somebody else took the host. An expired one comes back."""
     sent = lease.clock()
-    renewed = _mine(lease).update(expires_at=Now() + timedelta(seconds=TTL_SECONDS))
-    if not renewed:
+    if lease.renewal is None:
+        lease.renewal = KeptUpdate(_mine(lease), expires_at=Now() + timedelta(seconds=TTL_SECONDS))
+    if not lease.renewal.run():
         raise LeaseLost(f"The lease of host {lease.host_id} at epoch {lease.epoch} is somebody else's now.")
     lease.trusted_until = sent + TRUST_SECONDS
 

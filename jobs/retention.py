@@ -219,6 +219,11 @@ def note_gone(host_id: UUID, present: Collection[UUID], *, lease: Lease | None =
     `present` are the jobs of the containers that the engine, known to be the host's, has listed just now.
     With a lease, only while it is ours.
     """
+    return gone(host_id, present, lease=lease).update(container_gone_at=Now())
+
+
+def gone(host_id: UUID, present: Collection[UUID], *, lease: Lease | None = None) -> QuerySet[Attempt]:
+    """Those that `note_gone` would note."""
     waiting = Attempt.objects.filter(
         host_id=host_id, container_gone_at=None, ended_at__lt=Now() - _SETTLED
     ).exclude(job_id__in=present)
@@ -226,4 +231,4 @@ def note_gone(host_id: UUID, present: Collection[UUID], *, lease: Lease | None =
         ours = HostLease.objects.filter(host=host_id, epoch=lease.epoch, owner=lease.owner)
         waiting = waiting.filter(Exists(ours))
     first = waiting.order_by("ended_at").values("pk")[:_MAX_NOTED]
-    return Attempt.objects.filter(pk__in=first).update(container_gone_at=Now())
+    return Attempt.objects.filter(pk__in=first)

@@ -32,7 +32,7 @@ from hosts.models import DockerHost
 from hosts.thinning import SampleThinner
 from hosts.wakeups import SUPERVISORS
 from jobs import poison, reasons, start_deadline
-from jobs.models import Attempt
+from jobs.models import Attempt, ContainerJob
 from jobs.retention import Policy
 from supervisor import database, membership, processes, requests
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
@@ -41,7 +41,7 @@ from supervisor.lines import LineSocket
 from supervisor.listening import Listener, listener
 from supervisor.models import DRAINING, Role
 from supervisor.probe_port import Signs, open_port
-from supervisor.processes import Known
+from supervisor.processes import Heartbeat, Known
 from supervisor.retention import Retention
 from supervisor.sharing import Share
 from supervisor.signals import SignalInbox
@@ -83,6 +83,7 @@ class Clerk:
         self._claim_watch = reasons.ClaimWatch()
         self._thinner = SampleThinner()
         self._retention = Retention(supervisor, Policy.of_settings())
+        self._heartbeat = Heartbeat(supervisor)
         self._listener: Listener | None = None
         self._share: Share | None = None
         self._stopping = self._in_trouble = False
@@ -107,7 +108,7 @@ class Clerk:
             return code
         self._pipes.tell(b"R")
         while self._tick():
-            self._wake.wait(self._turn())
+            self._wait(self._turn())
         database.hurry()
         if not self._in_trouble:  # else it would be waited for in vain, and the rows are forgotten in time
             with contextlib.suppress(DatabaseError, InterfaceError):
@@ -141,12 +142,22 @@ class Clerk:
             self._answers.append(message["answer"])
         else:
             self._signs.hear()
-            self._known = [_known(row) for row in message["processes"]]
-            self._beat_clock = 0.0
+            known = [_known(row) for row in message["processes"]]
+            if known != self._known:
+                self._known, self._beat_clock = known, 0.0
             if message.get("hosts_again"):
                 self._hosts_clock = 0.0
                 if self._share:
                     self._share.try_all_again()
+
+    def _wait(self, seconds: float) -> None:
+        if self._listener is None:
+            self._wake.wait(seconds)
+            return
+        try:
+            self._listener.wait(seconds)
+        except (DatabaseError, InterfaceError) as exc:
+            self._note_trouble(exc)
 
     def _turn(self) -> float:
         now = boot_clock()
@@ -164,19 +175,26 @@ class Clerk:
                 self._tell_hosts()
             if now >= self._reasons_clock:
                 self._reasons_clock = now + _REASONS_EVERY_SECONDS
-                start_deadline.expire()
-                reasons.write(self._claim_watch)
+                self._look_after_pending()
             self._thin(now)
             self._retention.turn(now)
         except (DatabaseError, InterfaceError) as exc:
-            if not self._in_trouble:
-                logger.warning("database trouble", reason=str(exc).strip())
-            self._in_trouble, self._signs.trouble = True, "the database does not answer"
-            self._forget_connection()
+            self._note_trouble(exc)
             return _AFTER_TROUBLE_SECONDS
         self._in_trouble, self._signs.trouble = False, ""
         next_clock = min(self._hosts_clock, self._beat_clock, self._reasons_clock, self._retention.next_clock)
-        return max(0.0, min(next_clock - now, self._listener.patience))
+        return max(0.0, next_clock - boot_clock())
+
+    def _note_trouble(self, error: Exception) -> None:
+        if not self._in_trouble:
+            logger.warning("database trouble", reason=str(error).strip())
+        self._in_trouble, self._signs.trouble = True, "the database does not answer"
+        self._forget_connection()
+
+    def _look_after_pending(self) -> None:
+        if ContainerJob.objects.pending().exists():
+            start_deadline.expire()
+            reasons.write(self._claim_watch)
 
     def _be_quiet_after_trouble(self, now: float) -> None:
         if self._in_trouble and self._share:
@@ -195,14 +213,17 @@ class Clerk:
             self._thin_clock = now + (_THIN_AGAIN_SECONDS if more else _THIN_EVERY_SECONDS)
 
     def _beat(self) -> None:
-        memory = processes.beat(self._supervisor, self._known)
+        memory = self._heartbeat.beat(self._known)
         limit = settings.TALLYMAN_WORKER_MAX_MEMORY_BYTES
         if limit and (too_big := {pid: size for pid, size in memory.items() if size > limit}):
             self._line.send({"too_big": too_big})
 
     def _tell_hosts(self) -> None:
         hosts = self._hosts()
-        told = [{"id": str(host.pk), "name": host.name, "key": _row_key(host)} for host in hosts]
+        told = [
+            {"id": str(host.pk), "name": host.name, "key": _row_key(host), "kind": host.executor_type}
+            for host in hosts
+        ]
         self._line.send({"hosts": told})
         for restart in requests.take([host.pk for host in hosts]):
             self._line.send({"restart": restart})

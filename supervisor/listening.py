@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from typing import Protocol
+from uuid import UUID
 
 import structlog
 from django.db import connection
+from django.db.models import CharField, Value
 from django.db.models.functions import Now
 
+from hosts.identity import boot_clock
+from hosts.kept import KeptQuery
 from hosts.models import HostRequest
 from hosts.wakeups import ANY, CHANNEL, SUPERVISORS
 from jobs.models import ContainerJob
@@ -17,12 +21,14 @@ from supervisor.worker.inbox import Wake
 logger = structlog.get_logger(__name__)
 
 _SQLITE_LOOK_SECONDS = 0.05
+_MOST = 200
 
 
 class Listener(Protocol):
-    """`patience` is how long it can be left alone, in seconds."""
+    """Made with an open connection, and gone with it."""
 
-    patience: float
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until there may be something to take, or until somebody else wakes the clerk."""
 
     def take(self) -> list[str]:
         """Whom to wake: ids of hosts, or "any", and perhaps "supervisors"; each once."""
@@ -34,8 +40,6 @@ class Listener(Protocol):
 class PostgresListener:
     """LISTEN on the clerk's own connection; the connection's socket ends the clerk's wait."""
 
-    patience = float("inf")
-
     def __init__(self, wake: Wake) -> None:
         connection.ensure_connection()
         self._raw = connection.connection
@@ -43,17 +47,28 @@ class PostgresListener:
             cursor.execute(f"LISTEN {CHANNEL}")
         self._wake, self._descriptor = wake, os.dup(self._raw.fileno())
         wake.watch(self._descriptor)
-        self._missed = True
+        self._heard = {ANY}  # for what was said before this listened
+
+    def wait(self, seconds: float) -> None:
+        """Wait on the connection too.
+
+        What came in while the clerk asked something of its own is not on the socket any more: that is heard
+        first, or it would be heard with the next that comes.
+        """
+        self._hear()
+        if not self._heard:
+            self._wake.wait(seconds)
 
     def take(self) -> list[str]:
-        """What was told; once everybody, for what was said before this listened."""
-        with connection.wrap_database_errors:
-            hosts = {notice.payload for notice in self._raw.notifies(timeout=0)}
-        if self._missed:
-            self._missed = False
-            hosts.add(ANY)
+        """What was told since the last time."""
+        self._hear()
+        hosts, self._heard = self._heard, set()
         # "Any" says it of every host, but not of the supervisors themselves.
         return [ANY, *hosts & {SUPERVISORS}] if ANY in hosts else sorted(hosts)
+
+    def _hear(self) -> None:
+        with connection.wrap_database_errors:
+            self._heard.update(notice.payload for notice in self._raw.notifies(timeout=0))
 
     def close(self) -> None:
         """Stop waiting on the socket; the connection is closed by its owner."""
@@ -62,29 +77,51 @@ class PostgresListener:
 
 
 class SqliteListener:
-    """Looks at the file's data version, which costs 2 µs, and at the tables only when it has changed."""
+    """Looks at the file's data version, which costs 2 µs, and at the tables only when it has changed.
 
-    patience = _SQLITE_LOOK_SECONDS
+    What it saw the last time wakes nobody again: a job that no worker can take would, with every write of
+    anybody's, make all of them look for it.
+    """
 
-    def __init__(self) -> None:
-        self._version = -1
+    def __init__(self, wake: Wake) -> None:
+        connection.ensure_connection()
+        self._wake, self._raw = wake, connection.connection
+        self._version, self._seen_version = self._read_version(), -1
+        self._seen: dict[str, str] = {}
+        waiting = ContainerJob.objects.pending().filter(hold="").exclude(not_before_at__gt=Now())
+        cancelled = ContainerJob.objects.open().filter(cancel_requested_at__isnull=False)
+        asked = HostRequest.objects.filter(taken_at=None, expires_at__gt=Now())
+        self._looks = [
+            KeptQuery(waiting.order_by().values_list("pk", "docker_host")[:_MOST]),
+            KeptQuery(cancelled.order_by().values_list("pk", Value(None, CharField()))[:_MOST]),
+            KeptQuery(asked.order_by().values_list("pk", "host")[:_MOST]),
+        ]
+
+    def wait(self, seconds: float) -> None:
+        """Wait, with an eye on the file."""
+        until = boot_clock() + seconds
+        while self._version == self._seen_version:
+            left = until - boot_clock()
+            if left <= 0 or self._wake.wait(min(left, _SQLITE_LOOK_SECONDS)):
+                return
+            self._version = self._read_version()
 
     def take(self) -> list[str]:
-        """Everybody, if the database has changed and there is work in it."""
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA data_version")
-            (version,) = cursor.fetchone()
-        if version == self._version:
+        """The hosts of work that was not there the last time, if the file has changed; at first, of all."""
+        if self._version == self._seen_version:
             return []
-        self._version = version
-        return [ANY] if self._is_work() else []
+        self._seen_version = self._version
+        found = [look.rows() for look in self._looks]
+        work = {key: str(UUID(host)) if host else ANY for rows in found for key, host in rows}
+        hosts = {host for key, host in work.items() if key not in self._seen}
+        self._seen = work
+        # What lies behind the rows that were looked at may be new.
+        return [ANY] if ANY in hosts or max(map(len, found)) == _MOST else sorted(hosts)
 
-    def _is_work(self) -> bool:
-        return (
-            ContainerJob.objects.pending().filter(hold="").exists()
-            or ContainerJob.objects.open().filter(cancel_requested_at__isnull=False).exists()
-            or HostRequest.objects.filter(taken_at=None, expires_at__gt=Now()).exists()
-        )
+    def _read_version(self) -> int:
+        with connection.wrap_database_errors:
+            (version,) = self._raw.execute("PRAGMA data_version").fetchone()
+            return int(version)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -92,4 +129,4 @@ class SqliteListener:
 
 def listener(wake: Wake) -> Listener:
     """The right one for the database."""
-    return PostgresListener(wake) if connection.vendor == "postgresql" else SqliteListener()
+    return PostgresListener(wake) if connection.vendor == "postgresql" else SqliteListener(wake)

@@ -6,7 +6,6 @@ which it is told what to do; both tell the other side at once when one of the tw
 
 from __future__ import annotations
 
-import gc
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -17,13 +16,11 @@ from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
-from django.db import connections
 from setproctitle import setproctitle
 
 from hosts import log_fields
-from hosts.executors import registry
 from hosts.identity import boot_clock
-from supervisor import database, pulse
+from supervisor import pulse, shared
 from supervisor.child import CLERK, Child
 from supervisor.children import Children
 from supervisor.clerk import start_clerk
@@ -69,6 +66,7 @@ class Wanted:
 
     name: str
     row_key: str
+    kind: str
 
 
 @dataclass(slots=True)
@@ -96,6 +94,7 @@ class Master:
     _deaths: DeathBook = field(default_factory=DeathBook)
     _restarts: Restarts = field(init=False)
     _pulse: Pulse = field(init=False)
+    _executors: shared.Executors = field(default_factory=shared.Executors)
     _turn_clock: float = 0.0
 
     def run(self) -> int:
@@ -113,10 +112,10 @@ class Master:
     def _supervise(self) -> None:
         while not (self._stopping or self._replacing):
             self._act_on_signals()
+            self._hear_clerk()
             self._reap()
             self._forgive_sleep()
             self._read_progress()
-            self._hear_clerk()
             self.children.stop_the_stuck()
             self._start_missing()
             self._report()
@@ -131,13 +130,8 @@ class Master:
         self._pulse = Pulse(settings.TALLYMAN_RUN_DIR)
         self._signals = SignalInbox(self._wake, _SIGNALS)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # held back if we were executed anew
-        registry.executor_class("docker")  # imported here once, shared by all workers
-        database.known_migrations()
         self._reload.program.remember()
-        connections.close_all()
-        gc.collect()
-        gc.disable()
-        gc.freeze()
+        shared.freeze()
         logger.info("supervisor starts", supervisor=str(self.id))
 
     # ── children ──────────────────────────────────────────────────────────────────────────────────────
@@ -244,7 +238,8 @@ class Master:
             worker.send(signal.SIGTERM)
 
     def _want(self, hosts: list[dict[str, Any]]) -> None:
-        self.wanted = {host["id"]: Wanted(host["name"], host["key"]) for host in hosts}
+        self.wanted = {host["id"]: Wanted(host["name"], host["key"], host["kind"]) for host in hosts}
+        self._executors.load(wanted.kind for wanted in self.wanted.values())
         self.children.forget([*self.wanted, CLERK])
         for child in self.children.workers():
             if child.key not in self.wanted:

@@ -62,6 +62,7 @@ class Standalone:
         Watchdog(is_stopping=lambda: self._signals.any_came)
         self._beat_clock = 0.0
         self._thinner = SampleThinner()
+        self._heartbeat = processes.Heartbeat(self._id)
         self._settings = WorkerSettings(
             installation=installation.current().id,
             identity=self._me,
@@ -116,7 +117,7 @@ class Standalone:
             role=Role.STANDALONE, pid=self._me.pid, start_ticks=self._me.start_ticks, state=f"{held} running"
         )
         try:
-            processes.beat(self._id, [known])
+            self._heartbeat.beat([known])
             start_deadline.expire()
         except (DatabaseError, InterfaceError) as exc:
             logger.debug("no heartbeat", reason=str(exc))

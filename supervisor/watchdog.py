@@ -1,9 +1,11 @@
-"""A thread that ends a database call which gets no answer.
+"""Ends a database call that gets no answer.
 
 A server that is frozen, or behind a cable that was pulled, keeps its connections, and a client waits on one
 for ever: `statement_timeout` is counted by the server, and TCP's own timeouts end nothing while a kernel
 still acknowledges. So the socket is shut down from here; the call then fails like any other whose server
 went away. Making a connection needs no watching: `connect_timeout` is counted by the client.
+
+There is no thread to it: psycopg looks up from its wait ten times a second, and asks what it waits for.
 """
 
 from __future__ import annotations
@@ -11,9 +13,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import structlog
@@ -26,12 +27,11 @@ logger = structlog.get_logger(__name__)
 
 CALL_SECONDS = 10.0
 CALL_SECONDS_STOPPING = 1.0
-_LOOK_EVERY_SECONDS = 0.25
 _SLOW_SECONDS = 1.0
 
 
 class Watchdog:
-    """Watches the PostgreSQL connection of the thread that makes it; on SQLite there is nothing to watch.
+    """Watches the PostgreSQL connections made in this process; on SQLite there is nothing to watch.
 
     All that waits for the server goes through `wait` of psycopg's connection: execute, commit, rollback,
     fetch, notifications.
@@ -42,51 +42,42 @@ class Watchdog:
     ) -> None:
         """`progress` is called after each slow call: a turn of many slow ones is no standstill."""
         self._is_stopping, self._progress = is_stopping, progress
-        self._began: float | None = None
-        self._socket: socket.socket | None = None
-        self._wrapper: Any = None
-        self._lock = threading.Lock()
         if connection.vendor == "postgresql":
-            connection_created.connect(self._watch)
-            threading.Thread(target=self._run, name="watchdog", daemon=True).start()
+            connection_created.connect(self._watch, weak=False)
 
     def _watch(self, *, connection: Any, **_: Any) -> None:
-        raw, self._wrapper = connection.connection, connection
-        # A descriptor of its own: the number of the connection's is another socket's soon after it closes.
-        if old := self._swap(socket.socket(fileno=os.dup(raw.fileno()))):
-            old.close()
-        raw.wait = self._timed(raw.wait)
+        raw, wrapper = connection.connection, connection
+        wait = raw.wait
 
-    def _timed(self, wait: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            self._began = began = time.monotonic()
-            try:
-                return wait(*args, **kwargs)
-            finally:
-                self._began = None
-                if time.monotonic() - began > _SLOW_SECONDS:
-                    self._progress()
+        def watched(waiting: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
+            return wait(self._timed(waiting, wrapper), *args, **kwargs)
 
-        return timed
+        raw.wait = watched
 
-    def _swap(self, new: socket.socket | None) -> socket.socket | None:
-        with self._lock:
-            old, self._socket = self._socket, new
-        return old
+    def _timed(self, waiting: Generator[Any, Any, Any], wrapper: Any) -> Generator[Any, Any, Any]:
+        """What psycopg waits for, with an eye on the clock whenever nothing has come for a while."""
+        began, is_cut = time.monotonic(), False
+        try:
+            wanted = next(waiting)
+            while True:
+                ready = yield wanted
+                if not ready and not is_cut:
+                    is_cut = self._is_cut(began, wrapper)
+                wanted = waiting.send(ready)
+        except StopIteration as done:
+            return done.value
+        finally:
+            if time.monotonic() - began > _SLOW_SECONDS:
+                self._progress()
 
-    def _run(self) -> None:
-        while True:
-            time.sleep(_LOOK_EVERY_SECONDS)
-            began = self._began
-            stopping = self._is_stopping()
-            limit = CALL_SECONDS_STOPPING if stopping else CALL_SECONDS
-            if began is not None and time.monotonic() - began > limit and self._socket:
-                logger.warning("the database does not answer; its connection is cut", waited_seconds=limit)
-                if stopping:  # Django makes another connection as soon as a transaction has lost its own
-                    database.hurry(self._wrapper)
-                self._cut()
-
-    def _cut(self) -> None:
-        if held := self._swap(None):
-            with held, contextlib.suppress(OSError):
-                held.shutdown(socket.SHUT_RDWR)
+    def _is_cut(self, began: float, wrapper: Any) -> bool:
+        stopping = self._is_stopping()
+        limit = CALL_SECONDS_STOPPING if stopping else CALL_SECONDS
+        if time.monotonic() - began <= limit:
+            return False
+        logger.warning("the database does not answer; its connection is cut", waited_seconds=limit)
+        if stopping:  # Django makes another connection as soon as a transaction has lost its own
+            database.hurry(wrapper)
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(wrapper.connection.fileno())) as held:
+            held.shutdown(socket.SHUT_RDWR)
+        return True

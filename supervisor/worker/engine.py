@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.inbox import Inbox, Wake
 from supervisor.worker.log_pump import LogPump
 from supervisor.worker.pool import StepPool
-from supervisor.worker.sampler import Sampler
+from supervisor.worker.sampler import SamplerOnDemand
 from supervisor.worker.steps import Hands
 from supervisor.worker.watch import Watcher
 
@@ -37,9 +38,19 @@ class Engine:
         self._pulls = StepPool("pulls", PULL_THREADS, self.inbox, close)
         # Apart from the steps, so that an engine that hangs in all of them is still asked who it is.
         self._probes = StepPool("probe", 1, self.inbox, close)
-        self.pump = LogPump(self.inbox, crumb)
+        self._crumb = crumb
         self.watcher = Watcher(self.executor, self.inbox)
-        self.sampler = Sampler(self.executor)
+        self.sampler = SamplerOnDemand(self.executor)
+
+    @cached_property
+    def pump(self) -> LogPump:
+        """Reads the logs; made when there is one to read."""
+        return LogPump(self.inbox, self._crumb)
+
+    @property
+    def is_whole(self) -> bool:
+        """False: the thread that reads the logs crashed, and no log is read any more."""
+        return "pump" not in self.__dict__ or self.pump.is_alive
 
     def step(self, run_id: UUID, name: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Hand a step of a run to a thread; a StepDone comes back."""
@@ -54,4 +65,5 @@ class Engine:
         """Let the logs read so far come in, and every thread end; hanging calls are left behind."""
         for part in (self._steps, self._starts, self._pulls, self._probes, self.watcher, self.sampler):
             part.stop()
-        self.pump.stop(timeout_seconds)
+        if "pump" in self.__dict__:
+            self.pump.stop(timeout_seconds)

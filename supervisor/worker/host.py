@@ -27,7 +27,7 @@ from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
 from supervisor.worker.gathering import CLAIM_HELD_SECONDS, Gathering
 from supervisor.worker.inbox import Wake
-from supervisor.worker.keeper import HostKeeper
+from supervisor.worker.keeper import SLACK_SECONDS, HostKeeper
 from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.orphans import Reap
@@ -78,6 +78,7 @@ class HostWorker:
         self._crowded = self._claim_held = self._stood_back = self._in_a_row = False
         self._gathering = Gathering()
         self._claims, self._crumb = 0, settings.crumbs.main
+        self._slack = min(SLACK_SECONDS, settings.poll_interval_seconds / 4)
         self._log = logger.bind(host=host.name)
 
     # ── the turn ──────────────────────────────────────────────────────────────────────────────────────
@@ -88,15 +89,17 @@ class HostWorker:
         if self.lease is None and not self._take(now):
             return _TAKE_AGAIN_SECONDS
         assert self._engine is not None
-        if not self._engine.pump.is_alive:
+        if not self._engine.is_whole:
             raise RuntimeError("the thread that reads the logs has ended; the log has its last words")
         try:
             self._keep_lease(now)
             self._gathering.wait(self._engine.inbox, self._answers_under_way(), now)
             self._take_messages(now)
             self._keeper.write(self.runs, now)
+            if self._keeper.may_touch:
+                self._engine.watcher.start()
             self._write(now)
-            if self._poked or now >= self._poll_clock:
+            if self._poked or now >= self._poll_clock - self._slack:
                 self._poll(now)
             if stopping.stop_due(self.runs.values(), now):
                 self._write(now)
@@ -175,7 +178,7 @@ class HostWorker:
             self.runs[run.attempt_id] = run
 
     def _keep_lease(self, now: float) -> None:
-        if self.lease and now >= self._renew_clock:
+        if self.lease and now >= self._renew_clock - SLACK_SECONDS:
             leases.renew(self.lease)
             self._renew_clock = now + leases.RENEW_EVERY_SECONDS
 
@@ -242,6 +245,12 @@ class HostWorker:
 
     def _poll(self, now: float) -> None:
         self._poll_clock = now + self.settings.poll_interval_seconds
+        if not self.runs:
+            is_news, is_job = self._keeper.news()
+            if not is_news:
+                self._poked, self._claim_due = False, is_job
+                self._stood_back = self._stood_back and is_job
+                return
         self._adopt(now)
         self.over = self.over or self._keeper.refresh(self.runs)
         wanted = ContainerJob.objects.filter(

@@ -39,10 +39,12 @@ class Wake:
         """Both ends, for a child to close."""
         return self.reader, self._writer
 
-    def wait(self, timeout_seconds: float, also: Sequence[int] = ()) -> None:
-        """Wait until it is set, and take the wake-up; or until the time is over, or `also` has data."""
-        select.select([self.reader, *self._also, *also], [], [], max(0.0, timeout_seconds))
-        self.clear()
+    def wait(self, timeout_seconds: float, also: Sequence[int] = ()) -> bool:
+        """Wait until it is set, and take the wake-up; or until `also` has data. False: the time is over."""
+        ready, _, _ = select.select([self.reader, *self._also, *also], [], [], max(0.0, timeout_seconds))
+        if self.reader in ready:
+            self.clear()
+        return bool(ready)
 
     def clear(self) -> None:
         """Take all wake-ups so far."""

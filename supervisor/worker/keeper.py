@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from hosts import condition, fitting
 from hosts.errors import ConfigurationError, EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
+from hosts.kept import KeptUpdate
 from hosts.leases import Lease
 from hosts.models import (
     Availability,
@@ -32,6 +33,7 @@ from jobs.states import AttemptState
 from supervisor.worker import archive, deleted_jobs, steps
 from supervisor.worker.cleaning import Cleaner
 from supervisor.worker.engine import Engine
+from supervisor.worker.look import Look
 from supervisor.worker.orphans import Orphans
 from supervisor.worker.run import Run
 from supervisor.worker.steps import StepDone
@@ -39,6 +41,8 @@ from supervisor.worker.steps import StepDone
 if TYPE_CHECKING:
     from supervisor.worker.host import WorkerSettings
 
+# What is due so soon is done with what is due now: an idle worker wakes up half as often.
+SLACK_SECONDS = 0.8
 _CHECK_EVERY_SECONDS = 10.0
 # A host that stays away is asked ever more seldom, and not by all workers in step.
 _CHECK_AWAY_SECONDS = (1.0, 2.0, 5.0, 5.0, 5.0, 10.0)
@@ -68,6 +72,11 @@ class HostKeeper:
         self._ours: int | None = None
         self._waiting: list[UUID] = []
         self._settings_seen = _fingerprint(host)
+        self._look: Look | None = None
+        self._all_gone: KeptUpdate | None = None
+        self._row: tuple[Any, ...] = ()
+        self._row_taken: tuple[Any, ...] = ()
+        self._seen_again: tuple[EngineFacts, KeptUpdate] | None = None
         self._orphans = Orphans(host.orphans, settings.reap)
         self._cleaner = Cleaner(host.pk, engine, log)
         self._runs: dict[UUID, Run] = {}
@@ -93,7 +102,7 @@ class HostKeeper:
 
     def probe(self, now: float) -> None:
         """Ask the engine who it is, or what is on it, when it is time."""
-        if self._probing or now < self._check_clock:
+        if self._probing or now < self._check_clock - (SLACK_SECONDS if self.may_touch else 0.0):
             return
         self._probing = True
         hands = self._engine.hands
@@ -140,6 +149,18 @@ class HostKeeper:
             self._answers.pop(0)
             self.has_answer = True
 
+    def news(self) -> tuple[bool, bool]:
+        """For a worker without a run: whether there is something to `refresh`, and something to claim."""
+        self._look = self._look or Look(self._lease)
+        seen = self._look.take()
+        if seen is None or not seen.has_lease or seen.has_attempts or seen.has_requests:
+            return True, True
+        self._row = seen.settings
+        is_settled = self._row == self._row_taken and not self._waiting
+        # One that is to be left has something to be done once its last run is gone.
+        is_plain = self._host.is_active and self._host.availability == Availability.ACTIVE
+        return not (is_settled and is_plain), seen.has_jobs
+
     def refresh(self, runs: dict[UUID, Run]) -> str:
         """Read the host's row and requests again; why there is nothing more to do here, if so."""
         self._runs = runs
@@ -160,6 +181,7 @@ class HostKeeper:
         for run in runs.values():
             run.drained = is_over and not run.archived
         self._take_requests()
+        self._row_taken = self._row
         open_runs = any(run.state is not AttemptState.ENDED for run in runs.values())
         return "" if row.is_active or open_runs else "the host is switched off"
 
@@ -234,17 +256,26 @@ class HostKeeper:
             self._list_clock = 0.0
             self._attempts().exclude(unknown_since_at=None).update(unknown_since_at=None)
         self.may_touch = True
+        self._set_online(facts)
+        self._answer_requests(ok=True, result=f"Reachable: version {facts.version}, {facts.cpus} CPUs.")
+        self._sample(facts, now)
+
+    def _set_online(self, facts: EngineFacts) -> None:
         trouble = condition.trouble(facts)
-        self._set_state(
-            HostState.DEGRADED if trouble else HostState.ONLINE,
-            trouble,
-            seen_at=Now(),
+        state = HostState.DEGRADED if trouble else HostState.ONLINE
+        is_news = (self._host.state, self._host.state_reason) != (state, trouble)
+        same = facts.lasting()
+        if self._seen_again and self._seen_again[0] == same and not is_news:
+            self._seen_again[1].run()
+            return
+        said = fitting.fitted(
+            DockerHost,
             engine_version=facts.version,
             engine_cpus=facts.cpus,
             engine_memory_bytes=facts.memory_bytes,
         )
-        self._answer_requests(ok=True, result=f"Reachable: version {facts.version}, {facts.cpus} CPUs.")
-        self._sample(facts, now)
+        self._set_state(state, trouble, seen_at=Now(), **said)
+        self._seen_again = same, KeptUpdate(self._mine(), seen_at=Now(), **said)
 
     def _identity_trouble(self, engine_id: str) -> str:
         if self._host.engine_id == engine_id:
@@ -285,6 +316,9 @@ class HostKeeper:
 
     def _present(self, present: list[Observation], runs: dict[UUID, Run], now: float) -> None:
         self._ours = sum(seen.state == "running" for seen in present)
+        if not present and not runs and not self._orphans.stored:
+            self._nothing_present()
+            return
         keys = reconcile.keys(present)
         over = Now() - timedelta(hours=self._settings.retention_hours)
         for run in archive.begin(self._not_in(runs, present), self._host.id, self._lease.epoch):
@@ -304,6 +338,13 @@ class HostKeeper:
             self._cleaner.add("removing what a deleted job left", seen, steps.reap, seen, "remove")
         self._look_at_orphans(tuple(seen for seen in plan.orphans if seen not in deleted), now)
         retention.note_gone(self._host.id, {job for job, _ in keys}, lease=self._lease)
+
+    def _nothing_present(self) -> None:
+        """What an idle host comes to each time: there is nothing to remove, and all that ended is gone."""
+        if self._all_gone is None:
+            gone = retention.gone(self._host.id, (), lease=self._lease)
+            self._all_gone = KeptUpdate(gone, container_gone_at=Now())
+        self._all_gone.run()
 
     def _look_at_orphans(self, present: tuple[Observation, ...], now: float) -> None:
         before = self._orphans.stored

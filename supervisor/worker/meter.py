@@ -7,13 +7,13 @@ from uuid import UUID
 from jobs.states import AttemptState
 from supervisor.worker import ledger
 from supervisor.worker.run import Run
-from supervisor.worker.sampler import Sampler, UsageRead
+from supervisor.worker.sampler import Sampler, SamplerOnDemand, UsageRead
 
 
 class Meter:
     """Holds one reading a run, the newest, until it is written: nothing piles up while the database hangs."""
 
-    def __init__(self, sampler: Sampler) -> None:
+    def __init__(self, sampler: Sampler | SamplerOnDemand) -> None:
         self._sampler = sampler
         self._readings: dict[UUID, UsageRead] = {}
 

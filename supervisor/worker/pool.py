@@ -19,22 +19,26 @@ Task = tuple[UUID, str, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class StepPool:
-    """A few threads, all alike. An engine that hangs holds up its own worker's threads and nobody else's."""
+    """A few threads, all alike. An engine that hangs holds up its own worker's threads and nobody else's.
+
+    A thread is started when there is work that no other is free for: an idle worker has few.
+    """
 
     def __init__(self, name: str, size: int, inbox: Inbox, close_client: Callable[[], None]) -> None:
+        self._name, self._size = name, size
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._free = threading.Semaphore(0)  # one for each thread that is done with what it took
         self._inbox = inbox
         self._close_client = close_client
-        self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
-            for number in range(size)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
 
     def submit(self, run_id: UUID, step: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Do `call(*args)` on a thread; exactly one StepDone comes of it."""
+        """Do `call(*args)` on a thread; exactly one StepDone comes of it. For the main thread."""
         self._tasks.put((run_id, step, call, args, kwargs))
+        if len(self._threads) < self._size and not self._free.acquire(blocking=False):
+            name = f"{self._name}-{len(self._threads)}"
+            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self._threads[-1].start()
 
     def stop(self) -> None:
         """Let the threads end after the step they are in; does not wait for them."""
@@ -46,6 +50,7 @@ class StepPool:
             done = _done(task)
             # Nothing waits for a removal: it is taken with the next answer, or a little later.
             self._inbox.put(done, wake=done.step != "REMOVE" or done.error is not None)
+            self._free.release()
         self._close_client()
 
 

@@ -145,3 +145,30 @@ class Sampler:
             target.complained = True
             logger.warning("measures of a container left out", attempt=str(target.run_id), columns=left_out)
         return replace(usage, at=datetime.now(UTC)) if usage.at is None else usage
+
+
+class SamplerOnDemand:
+    """A sampler whose threads there are from the first container on: an idle worker has none to read."""
+
+    def __init__(self, executor: ContainerExecutor) -> None:
+        self._executor = executor
+        self._sampler: Sampler | None = None
+
+    def watch(self, run_id: UUID, container_id: str, totals: UsageTotals) -> None:
+        """As of the sampler."""
+        self._sampler = self._sampler or Sampler(self._executor)
+        self._sampler.watch(run_id, container_id, totals)
+
+    def forget(self, run_id: UUID) -> None:
+        """As of the sampler."""
+        if self._sampler:
+            self._sampler.forget(run_id)
+
+    def take(self) -> list[UsageRead]:
+        """As of the sampler."""
+        return self._sampler.take() if self._sampler else []
+
+    def stop(self) -> None:
+        """As of the sampler."""
+        if self._sampler:
+            self._sampler.stop()

@@ -8,6 +8,7 @@ import structlog
 
 from hosts.errors import EngineError
 from hosts.executors.contract import ContainerExecutor, Hint
+from hosts.executors.stop import Stop
 from supervisor.worker.inbox import Inbox
 
 logger = structlog.get_logger(__name__)
@@ -18,19 +19,31 @@ _RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class Watcher:
-    """Follows the engine's events for ever; hints go to the inbox, and a lost connection is made again."""
+    """Follows the engine's events from `start` on. Hints go to the inbox; a lost connection is made again."""
 
     def __init__(self, executor: ContainerExecutor, inbox: Inbox) -> None:
         self._executor, self._inbox = executor, inbox
-        self._stop = threading.Event()
+        self._stop = Stop()
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
-        self._thread.start()
+
+    def start(self) -> None:
+        """The engine answers: listen to it. Again and again is as once."""
+        if self._thread.ident is None and not self._stop.is_set():
+            self._thread.start()
 
     def stop(self) -> None:
         """Ask the thread to end; it does within a second."""
         self._stop.set()
+        if self._thread.ident is None:
+            self._stop.close()
 
     def _run(self) -> None:
+        try:
+            self._follow()
+        finally:
+            self._stop.close()
+
+    def _follow(self) -> None:
         failures = 0
         while not self._stop.is_set():
             try:

@@ -15,6 +15,7 @@ from hosts.executors.docker import wire
 from hosts.executors.docker.client import unexpected
 from hosts.executors.docker.endpoint import Endpoint
 from hosts.executors.docker.lines import JsonLines, Request, Silence
+from hosts.executors.stop import descriptor_of
 
 # Both keep the promise to return within a second after `stop`; a slower connection is tried again later.
 CONNECT_SECONDS = 0.8
@@ -32,7 +33,7 @@ def watch(endpoint: Endpoint, version: str, installation: UUID, stop: threading.
     """
     request = _request(version, installation)
     while not stop.is_set():
-        with JsonLines(endpoint, request, stop.is_set) as lines:
+        with JsonLines(endpoint, request, stop.is_set, wake=descriptor_of(stop)) as lines:
             quiet = yield from _hints(endpoint.name, lines)
         if not quiet and not stop.is_set():
             raise DockerConnectionError(f"{endpoint.name}: the engine ended its stream of events.")

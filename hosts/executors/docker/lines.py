@@ -17,7 +17,7 @@ from hosts.executors.docker import wire
 from hosts.executors.docker.answer import Answer
 from hosts.executors.docker.endpoint import Endpoint
 
-SLICE_SECONDS = 0.25  # how late a wish to stop is seen
+SLICE_SECONDS = 0.25  # how late a wish to stop is seen where it has to be looked for
 LONGEST_LINE = 1024 * 1024
 
 
@@ -41,10 +41,13 @@ class Request:
 class JsonLines:
     """An answer of JSON lines. Every wait ends early when `stopped()` turns true; then nothing more comes."""
 
-    def __init__(self, endpoint: Endpoint, request: Request, stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, request: Request, stopped: Callable[[], bool], *, wake: int = -1
+    ) -> None:
+        """`wake` is a descriptor that gets readable when `stopped` turns true, where there is one."""
         self._name = endpoint.name
         self._request = request
-        self._stopped = stopped
+        self._stopped, self._wake = stopped, wake
         self._answer = Answer(endpoint.name)
         self._body = b""
         self._connection: socket.socket = wire.open_request(
@@ -113,14 +116,19 @@ class JsonLines:
     def _wait_and_receive(self, deadline: float) -> bytes | None:
         poll = select.poll()
         poll.register(self._connection, select.POLLIN)
+        if self._wake >= 0:
+            poll.register(self._wake, select.POLLIN)
         while not self._stopped():
-            if wire.holds_back(self._connection) or poll.poll(SLICE_SECONDS * 1000):
+            if wire.holds_back(self._connection) or poll.poll(self._patience(deadline) * 1000):
                 data = wire.receive(self._connection, self._name)
                 if data is not None:
                     return data
             if time.monotonic() > deadline:
                 raise Silence(f"{self._name}: the engine fell silent.")
         return None
+
+    def _patience(self, deadline: float) -> float:
+        return SLICE_SECONDS if self._wake < 0 else max(0.0, deadline - time.monotonic()) + 0.001
 
     def _parse(self, line: bytes) -> dict[str, Any]:
         try:

@@ -13,9 +13,10 @@ from typing import Self
 
 from hosts.executors.contract import LABEL_PREFIX, Hint
 from hosts.executors.process.store import Folder, Phase
+from hosts.executors.stop import descriptor_of
 from hosts.identity import start_ticks
 
-_STOP_IS_SEEN_WITHIN_SECONDS = 0.5
+_STOP_IS_SEEN_WITHIN_SECONDS = 0.5  # where it has to be looked for
 _LOOK_AGAIN_AFTER_SECONDS = 0.1
 
 
@@ -30,6 +31,7 @@ class Watcher:
         self._selector.register(self._poke, selectors.EVENT_READ)
         self._watched: dict[int, _Job] = {}  # by pidfd
         self._dying: list[_Job] = []
+        self._stop = -1
 
     def tell(self, folder: Folder) -> None:
         """A job was started."""
@@ -40,6 +42,9 @@ class Watcher:
 
     def run(self, folders: Iterable[Folder], stop: threading.Event) -> Iterator[Hint]:
         """Watch these, and every one told of, until `stop`."""
+        self._stop = descriptor_of(stop)
+        if self._stop >= 0:
+            self._selector.register(self._stop, selectors.EVENT_READ)
         for folder in folders:
             self._watch(folder)
         yield Hint(container_id=None, action="connected")
@@ -56,11 +61,11 @@ class Watcher:
         self._watched.clear()
 
     def _turn(self) -> Iterator[Hint]:
-        patience = _LOOK_AGAIN_AFTER_SECONDS if self._dying else _STOP_IS_SEEN_WITHIN_SECONDS
-        for key, _ in self._selector.select(patience):
+        patience = None if self._stop >= 0 else _STOP_IS_SEEN_WITHIN_SECONDS
+        for key, _ in self._selector.select(_LOOK_AGAIN_AFTER_SECONDS if self._dying else patience):
             if key.fd == self._poke:
                 self._take_told()
-            else:
+            elif key.fd != self._stop:
                 self._selector.unregister(key.fd)
                 os.close(key.fd)
                 self._dying.append(self._watched.pop(key.fd))

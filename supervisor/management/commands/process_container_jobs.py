@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from hosts.checks import SECRETS
 from hosts.errors import TallymanError
 from hosts.models import DockerHost
 from supervisor import cleanup, database
@@ -19,6 +20,8 @@ class Command(BaseCommand):
         "Run pending jobs in this one process, for one host or for all of them. "
         "`supervise` does the same with a process for each host, and restarts what dies."
     )
+    # The others are of pages, which this process has none of.
+    requires_system_checks = (SECRETS,)
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_poll_interval(parser)

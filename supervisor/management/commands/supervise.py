@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from hosts.checks import SECRETS
 from supervisor import pulse
 from supervisor.arguments import add_poll_interval, add_reap, positive_integer, positive_seconds, reap_of
 from supervisor.exit_codes import FAILED
@@ -17,6 +18,8 @@ class Command(BaseCommand):
         "Run the supervisor: one worker process for each active host, restarted when it dies. TERM or INT "
         "stop it within the shutdown timeout; containers run on, and the next supervisor adopts them."
     )
+    # The others are of pages, and of models that tests have checked: they would import all there is.
+    requires_system_checks = (SECRETS,)
     # The clerk checks the database, and waits for it: this process never opens it.
     requires_migrations_checks = False
 

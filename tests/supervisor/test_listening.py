@@ -1,0 +1,129 @@
+"""Whom the clerk wakes: on SQLite nobody tells it anything, on PostgreSQL it must not miss what is told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from hosts.models import DockerHost
+from hosts.wakeups import ANY, _send
+from jobs.models import ContainerJob
+from supervisor.listening import PostgresListener, SqliteListener
+from supervisor.worker.inbox import Wake
+from tests.support.factories import make_host, make_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def listener() -> Iterator[SqliteListener]:
+    listener = SqliteListener(Wake())
+    listener.take()
+    yield listener
+    listener.close()
+
+
+def elsewhere(act: object) -> None:
+    """Write as another process would: the data version tells of other connections only."""
+
+    def run() -> None:
+        try:
+            act()  # type: ignore[operator]
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+
+def woken(listener: SqliteListener) -> list[str]:
+    """Whom it wakes once it has seen that something was written."""
+    listener.wait(0.2)
+    return listener.take()
+
+
+@pytest.mark.sqlite_only
+def test_a_job_for_a_host_wakes_that_host_once(listener: SqliteListener) -> None:
+    host, other = make_host("a"), make_host("b")
+    elsewhere(lambda: make_job(host=host))
+    assert woken(listener) == [str(host.pk)]
+    elsewhere(lambda: DockerHost.objects.filter(pk=other.pk).update(seen_at=Now()))
+    assert woken(listener) == []
+
+
+@pytest.mark.sqlite_only
+def test_a_job_for_any_host_wakes_them_all(listener: SqliteListener) -> None:
+    make_host("a")
+    elsewhere(make_job)
+    assert woken(listener) == [ANY]
+
+
+@pytest.mark.sqlite_only
+def test_a_job_that_is_pending_again_wakes_its_host_again(listener: SqliteListener) -> None:
+    host = make_host("a")
+    elsewhere(lambda: make_job(host=host))
+    woken(listener)
+    for status, expected in (("running", []), ("pending", [str(host.pk)])):
+        elsewhere(lambda status=status: ContainerJob.objects.update(status=status))
+        assert woken(listener) == expected
+
+
+@pytest.mark.sqlite_only
+def test_what_was_written_while_nobody_waited_is_found(listener: SqliteListener) -> None:
+    host = make_host("a")
+    elsewhere(lambda: make_job(host=host))
+    began = time.monotonic()
+    listener.wait(5)
+    assert time.monotonic() - began < 1
+    assert listener.take() == [str(host.pk)]
+
+
+@pytest.mark.sqlite_only
+def test_an_unchanged_file_is_waited_on_for_as_long_as_was_asked(listener: SqliteListener) -> None:
+    began = time.monotonic()
+    listener.wait(0.2)
+    assert time.monotonic() - began >= 0.2
+    assert listener.take() == []
+
+
+@pytest.fixture
+def told(transactional_db: None) -> Iterator[PostgresListener]:
+    listener = PostgresListener(Wake())
+    listener.take()
+    yield listener
+    listener.close()
+    connection.close()
+
+
+@pytest.mark.postgres_only
+def test_what_is_told_ends_the_wait(told: PostgresListener) -> None:
+    threading.Timer(0.1, lambda: elsewhere(lambda: _send("h"))).start()
+    began = time.monotonic()
+    told.wait(5)
+    assert time.monotonic() - began < 3
+    assert told.take() == ["h"]
+
+
+@pytest.mark.postgres_only
+def test_what_is_told_while_the_clerk_asks_something_itself_ends_the_next_wait(
+    told: PostgresListener,
+) -> None:
+    elsewhere(lambda: _send("h"))
+    DockerHost.objects.count()  # takes the word off the socket
+    began = time.monotonic()
+    told.wait(5)
+    assert time.monotonic() - began < 3
+    assert told.take() == ["h"]
+
+
+@pytest.mark.postgres_only
+def test_at_first_everybody_is_woken(transactional_db: None) -> None:
+    listener = PostgresListener(Wake())
+    assert (listener.take(), listener.take()) == ([ANY], [])
+    listener.close()
