@@ -17,7 +17,7 @@ import psutil
 from django.db.models import Count
 from django.db.models.functions import Now
 
-from hosts import fitting, identity
+from hosts import fitting, identity, wakeups
 from hosts.identity import boot_clock
 from hosts.kept import KeptUpdate
 from jobs.models import Attempt
@@ -174,8 +174,9 @@ def is_eldest(supervisor: UUID) -> bool:
 
 
 def forget(supervisor: UUID) -> None:
-    """The supervisor ends in order: take its rows away."""
+    """The supervisor ends in order: take its rows away, and let the others look for its hosts now."""
     SupervisorProcess.objects.filter(supervisor=supervisor).delete()
+    wakeups.notify_supervisors()
 
 
 class Readings:
