@@ -175,7 +175,7 @@ def test_the_row_of_each_process_has_its_figures(
     job = operations.submit(template, command="sleep 30")
     wait_for_status(job, "running")
     held = SupervisorProcess.objects.filter(role=Role.WORKER, jobs_held=1)
-    wait_until(held.exists, timeout_seconds=15, what="the job to be counted")
+    wait_until(held.exists, timeout_seconds=30, what="the job to be counted")
     for row in SupervisorProcess.objects.all():
         process = psutil.Process(row.pid)
         assert abs(row.started_at.timestamp() - process.create_time()) < 5
