@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parent
 # on stdout, which a log line would spoil.
 SERVICES = {"process_container_jobs", "runserver", "supervise"}
 WITHOUT_PAGES = {"process_container_jobs", "supervise"}
+# Signals that mean something to a supervisor, and death to a process that is not one yet.
+EARLY_SIGNALS = {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU}
 # Its master never collects (its children do), and what it imports is no garbage: a fifth of the time.
 UNCOLLECTED = {"supervise"}
 
@@ -28,6 +31,10 @@ def main() -> None:
     pages.are_served = WITHOUT_PAGES.isdisjoint(sys.argv[1:2])
     if not UNCOLLECTED.isdisjoint(sys.argv[1:2]):
         gc.disable()
+        # Held back is what the supervisor was sent while it executed itself anew.
+        held_back = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        for number in EARLY_SIGNALS - held_back:
+            signal.signal(number, signal.SIG_IGN)
     if SERVICES.isdisjoint(sys.argv[1:2]):
         os.environ.setdefault("LOG_STREAM", "stderr")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import datetime
 from itertools import accumulate
+from operator import attrgetter
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -124,7 +125,7 @@ def _hosts(hosts: list[DockerHost], now: datetime) -> Iterator[Metric]:
     lease = GaugeMetricFamily(
         "tallyman_host_lease_age_seconds", "Since its worker renewed its lease.", labels=["host"]
     )
-    for host in hosts:
+    for host in filter(attrgetter("is_active"), hosts):  # nobody wants the others up
         is_held: bool = host.is_held  # type: ignore[attr-defined]  # annotated
         up.add_metric([host.name], float(is_held and host.state in ANSWERING))
         slots.add_metric([host.name], host.max_concurrent_jobs)

@@ -78,7 +78,7 @@ def _settings() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    for folder in {settings.VAR_DIR, *_sqlite_folder()}:
+    for folder in {settings.TALLYMAN_RUN_DIR, *_sqlite_folder()}:
         yield from _folder(folder)
 
 

@@ -27,7 +27,7 @@ from hosts.models import (
     HostState,
     RequestVerb,
 )
-from jobs import reconcile, retention
+from jobs import reconcile, restored, retention
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
 from supervisor.worker import archive, deleted_jobs, steps
@@ -356,6 +356,8 @@ class HostKeeper:
         if self._orphans.stored != before:
             self._mine().update(orphans=self._orphans.stored)
         jobs = {job for job, _ in reconcile.keys(present)}
+        for job in restored.send_to_container(jobs, self._host, self._lease, who=self._settings.who):
+            self._log.warning("a waiting job has a container here already, and is sent to it", job=str(job))
         spared = ContainerJob.objects.filter(pk__in=jobs).values_list("pk", flat=True)
         for removal in self._orphans.due(map(str, spared), moment):
             seen = removal.seen

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 from django.core.management import call_command
@@ -12,7 +10,6 @@ from django.core.management import call_command
 from hosts.models import DockerHost
 from jobs import operations
 from jobs.models import Attempt, ContainerExecution, ContainerJob, ContainerTemplate, JobEvent
-from tests.deploy import files
 from tests.support import supervising
 from tests.support.supervising import wait_for_status
 from tests.support.waiting import wait_until
@@ -24,11 +21,6 @@ def _host(name: str, tmp_path: Path) -> DockerHost:
     return DockerHost.objects.create(
         name=name, executor_type="process", executor_config={"root": str(tmp_path / name)}
     )
-
-
-def _step_5() -> str:
-    (code,) = re.findall(r"```python\n(.*?)```", (files.ROOT / "docs/operations.md").read_text(), re.DOTALL)
-    return dedent(code)
 
 
 def _restore_what_it_was_before(job: ContainerJob) -> None:
@@ -60,7 +52,8 @@ def test_a_job_that_is_older_than_its_container_is_taken_from_it_and_never_runs_
     call_command("supervisor", "pause", "--all")
     with supervising.running("supervise", "--reap=report", database_url=database_url):
         wait_until(lambda: DockerHost.objects.get(name="one").orphans, 30, "the container to be reported")
-        exec(_step_5(), {})
+        pinned = ContainerJob.objects.filter(pk=job.pk, docker_host__name="one")
+        wait_until(pinned.exists, 10, "the job to be sent to where its container is")
         call_command("supervisor", "resume", "--all")
         wait_for_status(job, "failed" if ends_before else "running")
         goes_on.touch()

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import psutil
 import pytest
@@ -227,3 +228,18 @@ def test_a_host_that_does_not_exist_is_said_and_ends_it(process_host: DockerHost
     with supervising.running("supervise", "--host", "nowhere", database_url=database_url) as command:
         assert command.process.wait(20) == 4
         assert "nowhere" in command.log
+
+
+@pytest.mark.postgres_only  # nothing of it depends on the database
+def test_a_reload_right_after_the_start_is_not_its_end(process_host: DockerHost, database_url: str) -> None:
+    with supervising.running("supervise", database_url=database_url) as command:
+
+        def minds_hangups() -> bool:
+            status = Path(f"/proc/{command.process.pid}/status").read_text()
+            masks = dict(line.split(":\t") for line in status.splitlines() if line.startswith("Sig"))
+            return bool((int(masks["SigIgn"], 16) | int(masks["SigCgt"], 16)) & 1 << signal.SIGHUP - 1)
+
+        wait_until(minds_hangups, what="it to mind signals")
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN):
+            command.signal(number)
+        wait_for_workers(1)

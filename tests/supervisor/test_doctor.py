@@ -107,7 +107,7 @@ def test_without_a_supervisor_or_a_host_it_says_how_to_get_them() -> None:
 def test_a_folder_that_may_not_be_written_is_a_failure(
     settings: Any, monkeypatch: Any, tmp_path: Path
 ) -> None:
-    settings.VAR_DIR = tmp_path / "not" / "yet"
+    settings.TALLYMAN_RUN_DIR = tmp_path / "not" / "yet"
     assert not found("permissions")
     monkeypatch.setattr("os.access", lambda path, _how: path != tmp_path)
     assert ("failure", f"{tmp_path} cannot be written to.") in found("permissions")
