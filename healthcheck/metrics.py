@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 from healthcheck.probing import AWAY, SingleFlight
 from healthcheck.views import has_token, is_staff
 from hosts.leases import TTL_SECONDS
-from hosts.models import ANSWERING, DockerHost
+from hosts.models import ANSWERING, DockerHost, HostCount
 from jobs import backlog, obstacles, totals
 from jobs.states import JobStatus
 from supervisor.models import Role, SupervisorProcess
@@ -54,6 +54,7 @@ class DatabaseCollector:
         yield from _queue(hosts, now)
         yield from _ended(self._totals.read())
         yield from _hosts([host for host in hosts if host.archived_at is None], now)
+        yield from _reconciled()
         yield from _processes(SupervisorProcess.objects.select_related("host"), now)
 
 
@@ -134,6 +135,16 @@ def _hosts(hosts: list[DockerHost], now: datetime) -> Iterator[Metric]:
         if is_held:
             lease.add_metric([host.name], TTL_SECONDS + _age(host.lease.expires_at, now))
     yield from (up, slots, held, orphans, lease)
+
+
+def _reconciled() -> Iterator[Metric]:
+    actions = CounterMetricFamily(
+        "tallyman_reconcile_actions", "What looks at engines came to.", labels=["host", "action"]
+    )
+    rows = HostCount.objects.order_by("host__name", "action")
+    for host, action, times in rows.values_list("host__name", "action", "count"):
+        actions.add_metric([host, action], times)
+    yield actions
 
 
 def _processes(rows: Iterable[SupervisorProcess], now: datetime) -> Iterator[Metric]:

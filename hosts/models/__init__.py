@@ -1,3 +1,4 @@
+from hosts.models.count import Action, HostCount
 from hosts.models.host import ANSWERING, Availability, DockerHost, DrainThen, HostState
 from hosts.models.installation import Installation
 from hosts.models.lease import HostLease
@@ -6,9 +7,11 @@ from hosts.models.sample import HostSample
 
 __all__ = [
     "ANSWERING",
+    "Action",
     "Availability",
     "DockerHost",
     "DrainThen",
+    "HostCount",
     "HostLease",
     "HostRequest",
     "HostSample",

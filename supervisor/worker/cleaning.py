@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from hosts.executors.contract import Observation
+from hosts.models import Action
+from hosts.models.count import count
 from supervisor.worker.engine import Engine
 
 # Of the threads for steps: thousands may be over their retention at once, and no job is to wait for them.
@@ -47,3 +49,4 @@ class Cleaner:
             why, seen, call, args = self._waiting.popleft()
             self.log.info(why, container=seen.name)
             self.engine.step(self.host_id, "CLEAN", call, *args)
+            count(self.host_id, Action.CLEANED)

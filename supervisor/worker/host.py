@@ -18,7 +18,8 @@ from hosts.errors import ConfigurationError, DockerConnectionError, LeaseLost
 from hosts.executors.contract import Hint
 from hosts.identity import ProcessIdentity, boot_clock
 from hosts.leases import Lease
-from hosts.models import DockerHost, HostState
+from hosts.models import Action, DockerHost, HostState
+from hosts.models.count import count
 from jobs import claims, routing
 from jobs.models import ContainerJob
 from supervisor.worker import hints, ledger, progress, stopping
@@ -160,6 +161,7 @@ class HostWorker:
         self._dispatcher = Dispatcher(self.runs, self._engine, self._keeper, self._logbook, self.settings)
         self._recorder = Recorder(self.runs, self._engine, self._dispatcher.pulls, self.host, self.settings)
         self._adopt(now)
+        count(self.host.id, Action.ADOPTED, len(self.runs))
         self._log.info("host taken", attempts=len(self.runs))
         return True
 

@@ -18,6 +18,7 @@ from hosts.executors.contract import EngineFacts, Observation
 from hosts.kept import KeptUpdate
 from hosts.leases import Lease
 from hosts.models import (
+    Action,
     Availability,
     DockerHost,
     DrainThen,
@@ -27,6 +28,7 @@ from hosts.models import (
     HostState,
     RequestVerb,
 )
+from hosts.models.count import count
 from jobs import reconcile, restored, retention
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
@@ -324,6 +326,7 @@ class HostKeeper:
         for run in archive.begin(self._not_in(runs, present), self._host.id, self._lease.epoch):
             self._log.warning("container of a job that was declared lost", container=run.container_name)
             runs[run.attempt_id] = run
+            count(self._host.id, Action.ARCHIVED)
         attempts = Attempt.objects.filter(job_id__in={job for job, _ in keys})
         ended = attempts.filter(state=AttemptState.ENDED)
         known = dict.fromkeys(attempts.values_list("job_id", "number"), False)
@@ -353,17 +356,20 @@ class HostKeeper:
         moment = DockerHost.objects.filter(pk=self._host.pk).values_list(Now(), flat=True).get()
         for seen in self._orphans.see(present, moment):
             self._log.warning("container without a row", container=seen.name, id=seen.container_id)
+            count(self._host.id, Action.ORPHAN)
         if self._orphans.stored != before:
             self._mine().update(orphans=self._orphans.stored)
         jobs = {job for job, _ in reconcile.keys(present)}
         for job in restored.send_to_container(jobs, self._host, self._lease, who=self._settings.who):
             self._log.warning("a waiting job has a container here already, and is sent to it", job=str(job))
+            count(self._host.id, Action.PINNED)
         spared = ContainerJob.objects.filter(pk__in=jobs).values_list("pk", flat=True)
         for removal in self._orphans.due(map(str, spared), moment):
             seen = removal.seen
             words = {"container": seen.name, "id": seen.container_id, "who": self._settings.who}
             self._log.warning("reaping a container without a row", how=removal.how, **words)
             self._engine.step(self._host.id, "REAP", steps.reap, seen, removal.how)
+            count(self._host.id, Action.REAPED)
         if grace := self._orphans.look_again_seconds():
             self._list_clock = min(self._list_clock, now + grace)
             self._check_clock = min(self._check_clock, now + grace)

@@ -10,7 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from healthcheck import metrics
 from hosts import identity
-from hosts.models import DockerHost, HostState
+from hosts.models import Action, DockerHost, HostState
+from hosts.models.count import count
 from jobs import totals
 from jobs.models import ContainerJob, Tally
 from jobs.models.job import Hold
@@ -110,6 +111,16 @@ def test_processes_tell_their_heartbeat_and_restarts(client: Client) -> None:
     assert found["tallyman_worker_restarts_total", "a", me.machine] == 3
     assert 0 <= found["tallyman_process_heartbeat_age_seconds", "a", me.machine, str(me.pid), "worker"] < 15
     assert found["tallyman_process_resident_memory_bytes", "a", me.machine, str(me.pid), "worker"] > 1000
+
+
+def test_what_reconciling_came_to_is_counted(client: Client) -> None:
+    host = make_host("a")
+    count(host.id, Action.ORPHAN)
+    count(host.id, Action.ORPHAN, 2)
+    count(host.id, Action.ADOPTED, 0)
+    found = scrape(client)
+    assert found["tallyman_reconcile_actions_total", "orphan", "a"] == 3
+    assert ("tallyman_reconcile_actions_total", "adopted", "a") not in found
 
 
 class TestEndedAttempts:
