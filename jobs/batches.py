@@ -178,7 +178,7 @@ def _write_alone(columns: Columns, group: Sequence[Row], update: str, then: Sequ
         return _write(columns, [_fitted(columns, row) for row in group], update, then, ask)
     except (*_REFUSALS, OperationalError) as exc:
         _raise_unless_refusal(exc)
-        logger.exception("the database refuses what is to be written", attempt=str(group[0]["attempt_id"]))
+        logger.exception("the database refuses what is to be written", attempt_id=str(group[0]["attempt_id"]))
         return Held()
 
 
@@ -188,7 +188,7 @@ def _fitted(columns: Columns, row: Row) -> Row:
         if name not in _KEYS:
             fitted[name], trouble = fitting.fit(field, row[name])
             if trouble:
-                words = {"attempt": str(row["attempt_id"]), "column": name}
+                words = {"attempt_id": str(row["attempt_id"]), "column": name}
                 logger.warning("a value cannot be stored as it is", **words, reason=trouble)
     return fitted
 

@@ -191,7 +191,7 @@ class Master:
         if death.attempt:
             child, attempt = death.child, str(death.attempt.attempt_id)
             what = words(death.code, child.name, child.pid)
-            logger.error("a job killed its worker", attempt=attempt, what=what)
+            logger.error("a job killed its worker", attempt_id=attempt, what=what)
             self._deaths.add(attempt, child.key, what, boot_clock())
             self._deaths.tell(self._line)
 

@@ -144,7 +144,7 @@ class Standalone:
                 left.attempt_id, words(INTERNAL, host or "?", self._me.pid), who=self._settings.who
             )
         except (DatabaseError, InterfaceError) as exc:
-            logger.warning("not counted", attempt=str(left.attempt_id), reason=str(exc))
+            logger.warning("not counted", attempt_id=str(left.attempt_id), reason=str(exc))
 
     def _forget_row(self) -> None:
         try:

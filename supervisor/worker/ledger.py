@@ -338,7 +338,7 @@ def _readable_end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:
     try:
         return _end_row(run, host_name, who)
     except (ArithmeticError, AttributeError, TypeError, ValueError) as exc:
-        logger.exception("the end cannot be understood", attempt=str(run.attempt_id), seen=repr(run.seen))
+        logger.exception("the end cannot be understood", attempt_id=str(run.attempt_id), seen=repr(run.seen))
         run.verdict = Verdict(
             outcome=Outcome.INTERRUPTED,
             failure_class="unreadable_end",

@@ -269,7 +269,7 @@ class LogPump:
             self._end(stream, str(exc), is_gone=isinstance(exc, ContainerExecutionError))
             return
         except Exception as exc:  # one broken source must not end the reading of all the others
-            logger.exception("log source crashed", attempt=str(stream.run_id))
+            logger.exception("log source crashed", attempt_id=str(stream.run_id))
             self._end(stream, f"{type(exc).__name__}: {exc}")
             return
         if data is None:

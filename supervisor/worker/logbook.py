@@ -124,7 +124,7 @@ class Logbook:
         run.logs_note = run.logs_note or message.missing
         end_was_known, run.log_end = bool(run.log_end), message.end
         if message.error:
-            logger.debug("log source broke", attempt=str(run.attempt_id), reason=message.error)
+            logger.debug("log source broke", attempt_id=str(run.attempt_id), reason=message.error)
         if run.log is LogStage.LAST and end_was_known and message.error and not message.is_gone:
             run.log, run.log_clock = LogStage.ENDED, 0.0  # so it is looked for by all that is stored
             return

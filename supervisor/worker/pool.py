@@ -61,5 +61,5 @@ def _done(task: Task) -> StepDone:
     except (EngineError, ConfigurationError) as exc:
         return StepDone(run_id, step, error=exc)
     except Exception as exc:  # an executor of somebody else's may raise anything; it must not end the thread
-        logger.exception("step crashed", step=step, attempt=str(run_id))
+        logger.exception("step crashed", step=step, attempt_id=str(run_id))
         return StepDone(run_id, step, error=exc)

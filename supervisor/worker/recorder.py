@@ -51,7 +51,7 @@ class Recorder:
             self._forget(run)
         for run in [*stale, *lost]:
             self._log.warning(
-                "attempt is not ours any more", attempt=str(run.attempt_id), job=str(run.job_id)
+                "attempt is not ours any more", attempt_id=str(run.attempt_id), job=str(run.job_id)
             )
             self._forget(run)
         return ended

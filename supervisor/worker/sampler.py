@@ -133,17 +133,19 @@ class Sampler:
         try:
             read = self._executor.usage(target.container_id)
         except EngineError as exc:
-            logger.debug("usage not read", reason=str(exc), attempt=str(target.run_id))
+            logger.debug("usage not read", reason=str(exc), attempt_id=str(target.run_id))
             return None
         except Exception:  # a reading may fail; the next one may not
-            logger.exception("usage crashed", attempt=str(target.run_id))
+            logger.exception("usage crashed", attempt_id=str(target.run_id))
             return None
         if read is None:
             return None
         usage, left_out = storable(read)
         if left_out and not target.complained:
             target.complained = True
-            logger.warning("measures of a container left out", attempt=str(target.run_id), columns=left_out)
+            logger.warning(
+                "measures of a container left out", attempt_id=str(target.run_id), columns=left_out
+            )
         return replace(usage, at=datetime.now(UTC)) if usage.at is None else usage
 
 
