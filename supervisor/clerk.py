@@ -28,6 +28,7 @@ from django.db.models import QuerySet
 from hosts import identity, installation, log_fields
 from hosts.errors import ConfigurationError
 from hosts.identity import boot_clock
+from hosts.kept import KeptQuery
 from hosts.models import DockerHost
 from hosts.thinning import SampleThinner
 from hosts.wakeups import SUPERVISORS
@@ -86,6 +87,8 @@ class Clerk:
         self._heartbeat = Heartbeat(supervisor)
         self._listener: Listener | None = None
         self._share: Share | None = None
+        self._asked: KeptQuery | None = None
+        self._others: KeptQuery | None = None
         self._stopping = self._in_trouble = False
         self._signs, self._probe_port = Signs(), probe_port
 
@@ -225,8 +228,10 @@ class Clerk:
             for host in hosts
         ]
         self._line.send({"hosts": told})
-        for restart in requests.take([host.pk for host in hosts]):
-            self._line.send({"restart": restart})
+        self._asked = self._asked or requests.asked()
+        if self._asked.rows():
+            for restart in requests.take([host.pk for host in hosts]):
+                self._line.send({"restart": restart})
 
     def _write_what_was_told(self) -> None:
         while self._deaths:
@@ -265,7 +270,8 @@ class Clerk:
             self._share = Share(self._supervisor, before)
             if before:
                 self._be_quiet_after_trouble(now)
-        others = membership.colleagues(self._supervisor)
+        self._others = self._others or membership.anybody_else(self._supervisor)
+        others = membership.colleagues(self._supervisor) if self._others.rows() else membership.NOBODY
         members = {**others.counts, self._supervisor: len(self._share.held)}
         draining = any(known.state == DRAINING for known in self._known)
         seen = membership.sights(hosts, others, self._known)

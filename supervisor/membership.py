@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from hosts import identity, leases
+from hosts.kept import KeptQuery
 from hosts.models import DockerHost, HostLease, HostState
 from supervisor.models import DRAINING, Down, Role, SupervisorProcess
 from supervisor.processes import Known
@@ -26,6 +27,15 @@ class Colleagues:
     counts: dict[UUID, int]
     taken: frozenset[UUID]
     machines: Counter[str]
+
+
+NOBODY = Colleagues(counts={}, taken=frozenset(), machines=Counter())
+
+
+def anybody_else(me: UUID) -> KeptQuery:
+    """Whether there may be colleagues at all, for a look that costs next to nothing."""
+    masters = SupervisorProcess.objects.alive().filter(role=Role.MASTER).exclude(supervisor=me)
+    return KeptQuery(masters.order_by().values_list("pk")[:1])
 
 
 def colleagues(me: UUID) -> Colleagues:

@@ -13,11 +13,18 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from hosts import fitting
+from hosts.kept import KeptQuery
 from hosts.models import HostRequest, RequestVerb
 from supervisor.child import Child
 from supervisor.children import Children
 
 _PATIENCE_SECONDS = 9.0  # who asked waits ten
+
+
+def asked() -> KeptQuery:
+    """Whether there is anything to take, for a look that costs next to nothing."""
+    open_ones = HostRequest.objects.filter(taken_at=None, done_at=None, expires_at__gt=Now())
+    return KeptQuery(open_ones.filter(verb=RequestVerb.RESTART).order_by().values_list("pk")[:1])
 
 
 def take(hosts: Iterable[UUID]) -> list[dict[str, str]]:
