@@ -118,7 +118,9 @@ def test_a_wrong_setting_parks_the_host_until_a_person_did_something(
     else:
         process_host.save()
     wait_for_workers(1)
-    assert HostLease.objects.get(host=process_host).epoch == epoch + 1  # not tried in between
+    taken = HostLease.objects.filter(host=process_host, epoch__gt=epoch, released_at=None)
+    wait_until(taken.exists, timeout_seconds=20, what="the host to be taken")
+    assert taken.get().epoch == epoch + 1  # not tried in between
 
 
 @pytest.mark.postgres_only  # nothing of it depends on the database
