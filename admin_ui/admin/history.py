@@ -16,7 +16,16 @@ from admin_ui.admin.bases import Badges, ModelAdmin, ReadOnly
 from admin_ui.admin.columns import badge, job_link, log_link, measured
 from jobs import usage
 from jobs.measures import FIGURES
-from jobs.models import Attempt, ContainerExecution, JobEvent, LeftContainer, LogChunk, Tally, UsageSample
+from jobs.models import (
+    Attempt,
+    ContainerExecution,
+    JobEvent,
+    LeftContainer,
+    LogChunk,
+    Tally,
+    TallySum,
+    UsageSample,
+)
 from jobs.states import Outcome
 
 
@@ -146,6 +155,14 @@ class JobEventAdmin(ReadOnly, ModelAdmin[JobEvent]):
 @admin.register(Tally)
 class TallyAdmin(ReadOnly, ModelAdmin[Tally]):
     list_display = ("minute", "host_name", "template_name", "outcome", "count", "seconds", "log_bytes")
+    list_filter = ("outcome",)
+    search_fields = ("host_name", "template_name")
+    show_full_result_count = False
+
+
+@admin.register(TallySum)
+class TallySumAdmin(ReadOnly, ModelAdmin[TallySum]):
+    list_display = ("host_name", "template_name", "outcome", "count", "seconds", "log_bytes")
     list_filter = ("outcome",)
     search_fields = ("host_name", "template_name")
     show_full_result_count = False

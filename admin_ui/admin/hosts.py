@@ -19,7 +19,7 @@ from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, Tabul
 from admin_ui.admin.columns import NOTHING, badge
 from admin_ui.load import with_running_count
 from hosts import operations, registries, wakeups
-from hosts.models import DockerHost, DrainThen, HostLease, HostRequest, HostSample, Installation
+from hosts.models import DockerHost, DrainThen, HostCount, HostLease, HostRequest, HostSample, Installation
 from hosts.operations import HostRefused
 from jobs import host_removal, log_cap
 
@@ -80,6 +80,9 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
         "engine_version",
         "engine_cpus",
         "memory",
+        "containers_running",
+        "containers_ours",
+        "disk",
         "engine_id",
         "without_a_row",
         "archived_at",
@@ -130,6 +133,11 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     @admin.display(description="memory")
     def memory(self, host: DockerHost) -> str:
         return presenters.size(host.engine_memory_bytes) or NOTHING
+
+    @admin.display(description="disk")
+    def disk(self, host: DockerHost) -> str:
+        free, total = presenters.size(host.disk_free_bytes), presenters.size(host.disk_total_bytes)
+        return f"{free} of {total} free" if free and total else NOTHING
 
     @admin.display(description="registry logins (passwords are not shown)")
     def registry_logins(self, host: DockerHost) -> str:
@@ -212,7 +220,18 @@ class SampleAdmin(ReadOnly, ModelAdmin[HostSample]):
         "jobs_running",
         "slots",
         "containers_running",
+        "cpu_percent",
+        "memory_used_bytes",
+        "disk_free_bytes",
     )
+    list_select_related = ("host",)
+    show_full_result_count = False
+
+
+@admin.register(HostCount)
+class HostCountAdmin(ReadOnly, ModelAdmin[HostCount]):
+    list_display = ("host", "action", "count", "at")
+    list_filter = ("action",)
     list_select_related = ("host",)
     show_full_result_count = False
 

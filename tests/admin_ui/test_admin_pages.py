@@ -12,13 +12,14 @@ from django.utils import timezone
 
 from admin_ui.admin.templates import TemplateAdmin
 from hosts import installation
-from hosts.models import DockerHost, HostRequest, HostSample
+from hosts.models import DockerHost, HostCount, HostRequest, HostSample
 from jobs.models import (
     ContainerJob,
     ContainerTemplate,
     EnvironmentVariable,
     LeftContainer,
     NetworkAssignment,
+    TallySum,
     UsageSample,
 )
 from jobs.states import AttemptState, Outcome
@@ -47,6 +48,10 @@ def make_rows(number: int) -> None:
     host = make_host(f"h{number}")
     HostSample.objects.create(host=host, jobs_running=0, slots=1)
     HostRequest.objects.create(host=host, verb="test", expires_at=timezone.now())
+    HostCount.objects.create(host=host, action="cleaned", count=1)
+    figures = dict.fromkeys(("count", "seconds", "log_bytes", "beyond_1h"), 0)
+    within = {f"within_{span}": 0 for span in ("1s", "10s", "1m", "10m", "1h")}
+    TallySum.objects.create(host_name=host.name, template_name="t", outcome="succeeded", **figures, **within)
     LeftContainer.objects.create(host=host, job_id=host.pk)
     take(host)
     attempt = make_attempt(AttemptState.RUNNING, host=host, job=make_job(template, host))

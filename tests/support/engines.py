@@ -105,6 +105,7 @@ class Engine:
     def pause(self) -> None:
         """Freeze dockerd: it takes connections, and answers nothing."""
         self._signal(signal.SIGSTOP)
+        wait_until(lambda: not self.running or _is_stopped(self.pid), STOP_SECONDS, "every thread to stop")
 
     def resume(self) -> None:
         """Let a frozen dockerd go on."""
@@ -217,6 +218,15 @@ def _remove_network(api: docker.APIClient, network_id: str) -> None:
     except docker.errors.APIError:
         # A container whose start failed half-way leaves an end in the network, which can never be removed.
         subprocess.run(["ip", "link", "delete", f"br-{network_id[:12]}"], check=False, capture_output=True)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether all threads have taken the STOP: one that still runs answers another request."""
+    try:
+        stats = [stat.read_bytes() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:  # a thread ended, so not all were stopped
+        return False
+    return all(stat[stat.rindex(b")") + 2 :].startswith((b"T", b"Z")) for stat in stats)
 
 
 def _is_dead(pid: int) -> bool:
