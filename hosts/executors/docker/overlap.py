@@ -142,8 +142,12 @@ class Overlap:
             self._left[stream] = max(0, left - len(payload))
             return Frame(stream, moment, payload[left:]) if len(payload) > left else None
         # A frame without payload counts nothing: only its time tells whether the last stored one is back.
-        last = self._bare.pop(stream, None)
-        return None if moment == last and not payload else frame
+        last = self._bare.get(stream)
+        if last is None:
+            return frame
+        if payload or moment == last:
+            del self._bare[stream]
+        return frame if payload else None
 
 
 def _safe_by_time(counts: Mapping[int, int], last: Mapping[int, Frame], since: bytes) -> bool:
