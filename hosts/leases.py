@@ -138,10 +138,9 @@ def lock_current(lease: Lease) -> None:
     # SQLite needs no row lock: its transactions are IMMEDIATE, so there is one writer.
     connection = transaction.get_connection()
     if connection.vendor == "postgresql":
-        with (
-            connection.cursor() as cursor
-        ):  # written out: the ORM takes as long for it as all else of a claim
-            cursor.execute(LOCK_CURRENT, current_key(lease))
+        # Written out: the ORM takes as long for it as all else of a claim.
+        with connection.cursor() as cursor:
+            cursor.execute(_LOCK_CURRENT, [lease.host_id, lease.epoch, lease.owner])
             found = cursor.fetchone()
     else:
         found = _mine(lease).filter(expires_at__gt=Now()).values("epoch").first()
@@ -151,13 +150,7 @@ def lock_current(lease: Lease) -> None:
         )
 
 
-def current_key(lease: Lease) -> list[object]:
-    """The parameters of `LOCK_CURRENT`."""
-    return [lease.host_id, lease.epoch, lease.owner]
-
-
-# What `lock_current` asks; a row of it means that the lease is ours, and locked as a takeover respects it.
-LOCK_CURRENT = (
+_LOCK_CURRENT = (
     "SELECT epoch FROM hosts_hostlease WHERE host_id = %s AND epoch = %s AND owner = %s "
     "AND released_at IS NULL AND expires_at > statement_timestamp() FOR SHARE"
 )

@@ -71,26 +71,24 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
     if not (pinned or shared):
         return []
     with transaction.atomic():
-        if connection.vendor == "sqlite":
-            leases.lock_current(lease)
-            _write_ids_as_django_does()
-        claimed = _pick(lease, _PINNED, [_key(host.id)], wanted.room, wanted) if pinned else []
+        # A statement of its own: the next one sees what was committed while this one waited, a pause too.
+        leases.lock_current(lease)
+        _write_ids_as_django_does()
+        claimed = _pick(_PINNED, [_key(host.id)], wanted.room, wanted) if pinned else []
         room = wanted.room - len(claimed)
         if room and shared is None:
             _, shared = _claimable(host.id)
         if room and shared:
-            claimed += _pick_shared(lease, room, wanted)
+            claimed += _pick_shared(room, wanted)
         if not claimed:
-            leases.lock_current(lease)
             return []
         return _open_attempts(claimed, lease, host, installation=installation, who=who)
 
 
-def _pick_shared(lease: Lease, room: int, wanted: Wanted) -> list[Taken]:
+def _pick_shared(room: int, wanted: Wanted) -> list[Taken]:
     if not wanted.stand_back():
-        return _pick(lease, _SHARED, [], room, wanted)
-    old = f"{_SHARED} AND created_at < {_long_ago()}"
-    return _pick(lease, old, [-STAND_BACK_SECONDS], room, wanted)
+        return _pick(_SHARED, [], room, wanted)
+    return _pick(f"{_SHARED} AND created_at < {_long_ago()}", [-STAND_BACK_SECONDS], room, wanted)
 
 
 def anything_claimable(host_id: UUID) -> bool:
@@ -129,12 +127,9 @@ def _long_ago() -> str:
     return batches.later("%s")
 
 
-def _pick(lease: Lease, where: str, params: list[Any], limit: int, wanted: Wanted) -> list[Taken]:
-    rows = batches.execute(
-        _pick_sql(connection.vendor, where, oldest_first=wanted.oldest_first),
-        [*(leases.current_key(lease) if connection.vendor == "postgresql" else []), *params, limit],
-    )
-    return [_taken(row) for row in rows]
+def _pick(where: str, params: list[Any], limit: int, wanted: Wanted) -> list[Taken]:
+    sql = _pick_sql(connection.vendor, where, oldest_first=wanted.oldest_first)
+    return [_taken(row) for row in batches.execute(sql, [*params, limit])]
 
 
 @cache
@@ -144,7 +139,6 @@ def _pick_sql(vendor: str, where: str, *, oldest_first: bool) -> str:
     pick = (
         f"SELECT id FROM jobs_containerjob WHERE {_WAITING} AND {where} "
         f"AND (not_before_at IS NULL OR not_before_at <= {batches.now()}) AND {_NOTHING_OPEN} "
-        f"{'AND EXISTS (SELECT 1 FROM lease) ' if postgresql else ''}"
         f"ORDER BY {order} LIMIT %s{' FOR UPDATE SKIP LOCKED' if postgresql else ''}"
     )
     # MATERIALIZED: as a plain subquery the planner may run the LIMIT again for every row, and take too many.
@@ -156,9 +150,8 @@ def _pick_sql(vendor: str, where: str, *, oldest_first: bool) -> str:
     )
     if not postgresql:
         return f"WITH pick AS ({pick}) {update}, NULL"
-    # The lock of the lease is taken before a job is looked at, and held to the end of the transaction.
     return (
-        f"WITH lease AS MATERIALIZED ({leases.LOCK_CURRENT}), pick AS MATERIALIZED ({pick}), "
+        f"WITH pick AS MATERIALIZED ({pick}), "
         f"taken AS ({update}) SELECT taken.*, {recipe_version('taken.template_id')} FROM taken"
     )
 

@@ -74,9 +74,12 @@ def sights(hosts: Collection[DockerHost], others: Colleagues, ours: Sequence[Kno
         is_local = host.executor_type == "process" or host.base_url.startswith(_LOCAL_URL)
         is_here = lease.machine == here
         is_ours = is_here and not lease.released_at and (lease.pid or 0, lease.start_ticks or 0) in pids
+        # Whose worker did not renew in time has lost it, whether its supervisor knows or not.
+        has_run_out = is_expired and lease.owner is not None and lease.released_at is None
+        is_left_alone = has_run_out or host.pk not in others.taken
         found[host.pk] = Sight(
             is_ours=is_ours,
-            is_free=leases.is_free(lease, is_expired=is_expired) and host.pk not in others.taken,
+            is_free=leases.is_free(lease, is_expired=is_expired) and is_left_alone,
             is_away=_is_away(host, is_local) and host.pk not in parked,
             is_bound=is_local and not is_here and lease.machine in others.machines,
             is_ours_alone=is_local and is_here and not there_are_others_here,

@@ -81,6 +81,17 @@ def test_a_host_is_free_ours_or_somebody_elses() -> None:
     assert sight(host) == Sight(), "its worker will take it in a moment"
 
 
+def test_a_lease_that_ran_out_is_free_although_its_worker_still_has_a_supervisor() -> None:
+    host = make_host("a", connection_string="tcp://a:1")
+    process(Role.MASTER)
+    process(Role.WORKER, host=host)
+    take(host)
+    HostLease.objects.update(machine="elsewhere")
+    assert sight(host) == Sight()
+    HostLease.objects.update(expires_at=Now() - timedelta(seconds=1))
+    assert sight(host) == Sight(is_free=True), "a frozen worker has lost it"
+
+
 def test_a_socket_belongs_to_a_machine_as_long_as_a_supervisor_lives_there() -> None:
     host = make_host("a", state="unreachable")
     process(Role.MASTER)
