@@ -25,6 +25,8 @@ from supervisor.worker.inbox import Wake
 
 logger = structlog.get_logger(__name__)
 
+_MISSING = {"42703", "42P01"}  # PostgreSQL's undefined_column and undefined_table
+
 WAIT_SECONDS = 60.0
 _ASK_EVERY_SECONDS = 0.5
 
@@ -151,6 +153,11 @@ def trouble_with_database() -> str:
         connection.close()
         return " ".join(str(exc).split())
     return f"{missing} migrations are missing; run `manage.py migrate`" if missing else ""
+
+
+def is_of_another_version(error: ProgrammingError) -> bool:
+    """Whether a table or column is missing that this code knows: the schema was migrated past it."""
+    return getattr(error.__cause__, "sqlstate", None) in _MISSING
 
 
 def _applied_migrations() -> set[tuple[str, str]]:

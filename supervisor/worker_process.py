@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from setproctitle import setproctitle
 
 from hosts import identity, installation, log_fields
@@ -83,11 +83,23 @@ class WorkerProcess:
         self._loop = loop = WorkerLoop([worker], self._wake, self)
         self._pass_on()
         self._pipes.tell(READY)
-        loop.run()
+        fits = self._turn_on(loop)
         if not self._quit:
             # The master kills what is left at the timeout itself; the lease is to be given back before.
             loop.detach(self._options.shutdown_timeout_seconds * _SHARE_TO_DETACH)
-        return CONFIGURATION if worker.is_parked else TRY_LATER if worker.is_displaced else OK
+        return CONFIGURATION if worker.is_parked else TRY_LATER if worker.is_displaced or not fits else OK
+
+    @staticmethod
+    def _turn_on(loop: WorkerLoop) -> bool:
+        """Work; False: the database has been migrated for another version of this program."""
+        try:
+            loop.run()
+        except ProgrammingError as exc:
+            if not database.is_of_another_version(exc):
+                raise
+            logger.error("the database is of another version of this program", reason=str(exc).strip())
+            return False
+        return True
 
     def _boot(self) -> HostWorker | None:
         # Its secrets are read later, where those that cannot be park it.

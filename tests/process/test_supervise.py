@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from hosts import operations as host_operations
@@ -243,3 +244,24 @@ def test_a_reload_right_after_the_start_is_not_its_end(process_host: DockerHost,
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN):
             command.signal(number)
         wait_for_workers(1)
+
+
+@pytest.mark.postgres_only
+def test_workers_of_an_old_version_give_their_hosts_back_while_its_columns_are_gone(
+    process_host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    with supervising.running("supervise", "--poll-interval", "0.2", database_url=database_url) as command:
+        job = operations.submit(template, command="sleep 30")
+        wait_for_status(job, "running")
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE jobs_containerjob RENAME COLUMN cancel_requested_at TO was_renamed")
+            try:
+                wait_until(lambda: "of another version" in command.log, 20, "the worker to notice")
+                wait_until(lambda: "try again later" in command.log or "exit code 75" in command.log, 10)
+            finally:
+                cursor.execute(
+                    "ALTER TABLE jobs_containerjob RENAME COLUMN was_renamed TO cancel_requested_at"
+                )
+        operations.cancel(job.id, who="test", force=True)
+        wait_for_status(job, "cancelled")
+        assert "crash-loops" not in command.log
