@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from healthcheck import metrics
 from hosts import identity
-from hosts.models import HostState
+from hosts.models import HostCount, HostState
 from jobs import totals
 from jobs.models import Tally
 from jobs.states import AttemptState, Outcome
@@ -42,6 +42,7 @@ def families(client: Client, monkeypatch: pytest.MonkeyPatch, transactional_db: 
     make_attempt(AttemptState.RUNNING, host=host)
     known = Known(role=Role.WORKER, pid=me.pid, start_ticks=me.start_ticks, host_id=host.pk)
     processes.beat(take(host).owner, [known])
+    HostCount.objects.create(host=host, action="cleaned", count=1)
     counts = dict.fromkeys([field.name for field in Tally._meta.fields if "within_" in field.name], 0)
     Tally.objects.create(
         minute=Now(),

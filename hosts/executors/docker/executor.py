@@ -137,7 +137,9 @@ class DockerExecutor(ContainerExecutor):
         seen = self.observe(container_id)
         if seen is None:
             return
-        if seen.state == "running" and not force:
+        # What was running when it was to be deleted may have exited since: it was not deleted all the same.
+        was_running = reply.status == HTTPStatus.CONFLICT and "running" in reply.message
+        if (seen.state == "running" or was_running) and not force:
             raise ContainerBusy(f"{self.host.name}: {seen.name} runs, so it was not removed.")
         raise self._client.unexpected(reply)
 
