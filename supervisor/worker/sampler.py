@@ -22,7 +22,7 @@ from jobs.usage import storable
 
 logger = structlog.get_logger(__name__)
 
-_THREADS = 4  # an engine may take a second for a reading: 20 containers are read every 5 s all the same
+THREADS = 4  # an engine may take a second for a reading: 20 containers are read every 5 s all the same
 _EVERY_SECONDS = 5.0
 _SOONEST_SECONDS = 0.1
 _SHARE_OF_THE_RUN = 0.1  # a short run is read more often: what its last reading misses is a small part of it
@@ -69,7 +69,7 @@ class Sampler:
         self._changed = threading.Condition()
         self._turn = threading.Lock()  # held by the one thread that waits for what is due next
         self._stopping = False
-        for number in range(_THREADS):
+        for number in range(THREADS):
             threading.Thread(target=self._run, name=f"usage-{number}", daemon=True).start()
 
     def watch(self, run_id: UUID, container_id: str, totals: UsageTotals) -> None:

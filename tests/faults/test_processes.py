@@ -18,6 +18,7 @@ from django.db import connection
 
 from hosts.models import DockerHost, HostLease
 from jobs.models import Attempt, ContainerJob, ContainerTemplate
+from supervisor.worker import sampler
 from supervisor.worker.engine import PULL_THREADS, START_THREADS, STEP_THREADS
 from tests.support import supervising
 from tests.support.requirements import missing
@@ -95,8 +96,8 @@ def test_whatever_is_signalled_during_twenty_jobs_they_all_run_once_to_their_end
     assert Attempt.objects.count() == 20
 
 
-# Threads start as there is work for them: the pools', the probe's, and for events, logs and usage.
-MOST_THREADS = 1 + STEP_THREADS + START_THREADS + PULL_THREADS + 4
+# Threads start as there is work for them: the pools', the probe's, and those for events, logs and usage.
+MOST_THREADS = 1 + STEP_THREADS + START_THREADS + PULL_THREADS + 3 + sampler.THREADS
 
 
 def held_by(command: Command) -> dict[str, int]:
