@@ -138,7 +138,7 @@ def test_stopping_waits_for_nothing_and_every_thread_closes_its_client(
     began = time.monotonic()
     sampler.stop()
     assert time.monotonic() - began < 1
-    wait_until(lambda: executor.closed == module._THREADS)
+    wait_until(lambda: executor.closed == module.THREADS)
 
 
 def test_waiting_costs_nothing(sampler: Sampler, executor: FakeExecutor) -> None:
