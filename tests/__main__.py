@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 from tests.support import databases, requirements
 
@@ -31,8 +33,10 @@ def main(arguments: list[str]) -> int:
             outcomes[name] = f"{'FAILED: required, but' if promised else 'left out:'} {reason}"
             codes.append(FAILED if promised else NO_TESTS)
             continue
-        code = _run(name, arguments, again=any(one != NO_TESTS for one in codes))
-        outcomes[name] = WORDS.get(code, f"FAILED (pytest's exit code {code})")
+        code, failed = _run(name, arguments, again=any(one != NO_TESTS for one in codes))
+        outcomes[name] = "\n          ".join(
+            [WORDS.get(code, f"FAILED (pytest's exit code {code})"), *failed]
+        )
         codes.append(code)
         if code == INTERRUPTED:
             break
@@ -48,14 +52,26 @@ def _wanted() -> list[str]:
     return wanted
 
 
-def _run(name: str, arguments: list[str], *, again: bool) -> int:
+def _run(name: str, arguments: list[str], *, again: bool) -> tuple[int, list[str]]:
+    """One pass: pytest's exit code, and the tests that failed."""
     print(f"\n== {name}", flush=True)
     environment = {**os.environ, "TALLYMAN_TEST_DB": name, databases.AGAIN: "1" if again else ""}
-    try:
-        command = [sys.executable, "-m", "pytest", *IN_PARALLEL, *arguments]
-        return subprocess.call(command, cwd=ROOT, env=environment)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    with tempfile.TemporaryDirectory(prefix="tallyman-tests-") as folder:
+        report = Path(folder, "report.xml")
+        command = [sys.executable, "-m", "pytest", *IN_PARALLEL, f"--junitxml={report}", *arguments]
+        try:
+            return subprocess.call(command, cwd=ROOT, env=environment), _failed(report)
+        except KeyboardInterrupt:
+            return INTERRUPTED, []
+
+
+def _failed(report: Path) -> list[str]:
+    """The names of what failed, as the report of a pass has them; a pass that never began has none."""
+    if not report.exists():
+        return []
+    cases = ElementTree.parse(report).iter("testcase")
+    bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    return [f"{case.get('classname')}.{case.get('name')}" for case in bad]
 
 
 def _sum_up(codes: list[int]) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from hosts.models import HostLease
 from jobs.models import ContainerJob
 from jobs.states import ENDED_STATUSES
 from supervisor.models import Role, SupervisorProcess
@@ -98,9 +99,14 @@ def running(*arguments: str, database_url: str, root: Path = ROOT, **environment
 
 
 def wait_for_workers(count: int) -> None:
-    """Until so many workers of living supervisors are ready."""
+    """Until so many workers are ready and each holds its host: it is ready a moment before that."""
     ready = SupervisorProcess.objects.filter(role=Role.WORKER, state="running")
-    wait_until(lambda: ready.count() == count, timeout_seconds=20, what=f"{count} ready workers")
+    holding = HostLease.objects.filter(released_at=None, pid__in=ready.values("pid"))
+    wait_until(
+        lambda: (ready.count(), holding.count()) == (count, count),
+        timeout_seconds=20,
+        what=f"{count} ready workers, each with its host",
+    )
 
 
 def wait_for_status(job: ContainerJob, *statuses: str, timeout_seconds: float = 30.0) -> ContainerJob:
