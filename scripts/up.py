@@ -90,8 +90,7 @@ def run_services(environment: dict[str, str]) -> int:
     procfile = parse_procfile((ROOT / "Procfile").read_text(encoding="utf-8"))
     manager = Manager(Printer(Output()))
     for name in SERVICES:
-        # Without `exec` honcho would watch a shell, which ends long before its child does.
-        manager.add_process(name, f"exec {procfile.processes[name]}", env=environment, cwd=str(ROOT))
+        manager.add_process(name, procfile.processes[name], env=environment, cwd=str(ROOT))
     signal.signal(signal.SIGHUP, _closed)
     with foreground():
         manager.loop()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
 import select
 import threading
@@ -41,7 +43,12 @@ class Wake:
 
     def wait(self, timeout_seconds: float, also: Sequence[int] = ()) -> bool:
         """Wait until it is set, and take the wake-up; or until `also` has data. False: the time is over."""
-        ready, _, _ = select.select([self.reader, *self._also, *also], [], [], max(0.0, timeout_seconds))
+        waiting = select.poll()  # select would take no descriptor above 1023: a few hundred hosts
+        for descriptor in (self.reader, *self._also, *also):
+            waiting.register(descriptor, select.POLLIN)
+        ready = dict(waiting.poll(math.ceil(1000 * max(0.0, timeout_seconds))))
+        if closed := [descriptor for descriptor, events in ready.items() if events & select.POLLNVAL]:
+            raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: {closed}")
         if self.reader in ready:
             self.clear()
         return bool(ready)

@@ -54,9 +54,9 @@ def queries() -> Iterator[str]:
 
 
 def procfile() -> dict[str, list[str]]:
-    """The commands of the Procfile, by process type."""
+    """The commands of the Procfile, by process type, without the shell's word before them."""
     lines = (ROOT / "Procfile").read_text().splitlines()
-    return {kind: command.split() for kind, command in (line.split(": ", 1) for line in lines)}
+    return {kind: command.split() for kind, command in (line.split(": exec ", 1) for line in lines)}
 
 
 def environment_read() -> set[str]:

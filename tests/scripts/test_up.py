@@ -36,7 +36,7 @@ PARENT = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
 def procfile(tmp_path):
     """Two services that say their pids, and run until they are told to stop."""
     service = f"{sys.executable} -uc 'import os, time; print(f\"pid {{os.getpid()}}.\"); time.sleep(600)'"
-    (tmp_path / "Procfile").write_text(f"web: {service}\nsupervisor: {service}\nrelease: exit 1\n")
+    (tmp_path / "Procfile").write_text(f"web: exec {service}\nsupervisor: exec {service}\nrelease: exit 1\n")
     return tmp_path
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import resource
 import signal
 import threading
 import time
@@ -42,6 +44,27 @@ def is_set(wake: Wake) -> bool:
     began = time.monotonic()
     wake.wait(0.05)
     return time.monotonic() - began < 0.05
+
+
+def test_it_waits_on_descriptors_beyond_those_that_select_can_take(wake: Wake, pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(most[0], 2048), most[1]))
+    high = fcntl.fcntl(reader, fcntl.F_DUPFD, 1500)
+    try:
+        os.write(writer, b"x")
+        assert wake.wait(LONG_SECONDS, also=[high])
+    finally:
+        os.close(high)
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+
+
+def test_waiting_on_a_descriptor_that_was_closed_is_an_error_and_no_busy_loop(wake: Wake) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.close(writer)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        wake.wait(LONG_SECONDS, also=[reader])
 
 
 def test_a_wake_up_before_the_wait_ends_it(wake: Wake) -> None:
