@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 
 from hosts.errors import ContainerBusy
 from hosts.executors import registry
+from hosts.executors.capabilities import Capabilities
 from hosts.executors.contract import (
     ContainerExecutor,
     EngineFacts,
@@ -50,6 +51,9 @@ class NothingExecutor(ContainerExecutor):
 
     kind: ClassVar[str] = KIND
     label: ClassVar[str] = "Nothing"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        hints=True, logs=True, live_logs=True, stop=True, lists=True
+    )
 
     def __init__(self, host: HostView) -> None:
         super().__init__(host)

@@ -86,6 +86,16 @@ class Environment:
         found = [word.strip() for word in self.text(name).split(",") if word.strip()]
         return found or list(default)
 
+    def pairs(self, name: str) -> dict[str, str]:
+        """A mapping, written as `key=value` separated by commas."""
+        found = {}
+        for word in self.words(name):
+            key, equals, value = (part.strip() for part in word.partition("="))
+            if not (key and equals and value):
+                raise ImproperlyConfigured(f"{name} must be like a=b,c=d, and {word!r} is no such pair.")
+            found[key] = value
+        return found
+
 
 def env_file() -> Path | None:
     """The file of development settings, whether it exists or not; None when it is switched off."""

@@ -33,6 +33,8 @@ TALLYMAN_APP_IMAGE: str = env.text("TALLYMAN_APP_IMAGE")
 # The process executor runs jobs without a container, as children of this machine: for development.
 TALLYMAN_ALLOW_PROCESS_EXECUTOR: bool = env.flag("TALLYMAN_ALLOW_PROCESS_EXECUTOR", DEBUG)
 TALLYMAN_PROCESS_ROOT: Path = BASE_DIR / env.text("TALLYMAN_PROCESS_ROOT", "var/process")
+# Kinds of engine beside those built in and those of installed packages: the dotted path of each one's class.
+TALLYMAN_EXECUTORS: dict[str, str] = env.pairs("TALLYMAN_EXECUTORS")
 TALLYMAN_POLL_INTERVAL_SECONDS: float = env.number("TALLYMAN_POLL_INTERVAL_SECONDS", 5.0, minimum=0.05)
 TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS: float = env.number("TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS", 4.0, minimum=0.1)
 # A worker that is older, has claimed more jobs or takes more memory gives way to a fresh one, without any

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from hosts import fields
 from hosts.errors import ConfigurationError
+from hosts.executors import registry
 
 SECRETS = "secrets"
 
@@ -21,3 +22,9 @@ def secret_keys_are_usable(**_kwargs: Any) -> list[CheckMessage]:
     except ConfigurationError as exc:
         return [Error(str(exc), id="hosts.E001", obj=settings.SETTINGS_MODULE)]
     return []
+
+
+@register("executors")
+def executors_are_declared_well(**_kwargs: Any) -> list[CheckMessage]:
+    """hosts.W001: an executor was declared that no host can use."""
+    return [Warning(problem, id="hosts.W001") for problem in registry.problems()]

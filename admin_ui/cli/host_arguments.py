@@ -8,7 +8,7 @@ from typing import Any
 from admin_ui.cli import command, hosts, registry_logins
 from admin_ui.cli.command import Action, Parser
 from admin_ui.cli.exits import IN_HELP
-from hosts.executors.registry import EXECUTORS
+from hosts.executors import registry
 from hosts.models import DrainThen
 from supervisor.arguments import positive_seconds
 
@@ -56,7 +56,7 @@ def _add_add(subcommands: Any) -> None:
         "not needed for the process executor",
     )
     parser.add_argument(
-        "--executor", choices=sorted(EXECUTORS), default="docker", help="the kind of engine (default: docker)"
+        "--executor", choices=registry.kinds(), default="docker", help="the kind of engine (default: docker)"
     )
     parser.add_argument(
         "--weight", type=command.positive, help="jobs without a host go to the heaviest (default: 100)"

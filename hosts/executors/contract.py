@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from uuid import UUID
 
 from hosts.errors import ContainerBusy
+from hosts.executors.capabilities import Capabilities
 
 LABEL_PREFIX = "tallyman."
 PROTOCOL = "1"
@@ -254,8 +255,10 @@ class Hint:
 class ContainerExecutor(ABC):
     """One kind of engine. Subclasses register in `hosts.executors.registry`."""
 
-    kind: ClassVar[str]
-    label: ClassVar[str]
+    kind: ClassVar[str] = ""
+    label: ClassVar[str] = ""
+    # What it can: nobody asks more of it, and what it does not say here it cannot.
+    capabilities: ClassVar[Capabilities] = Capabilities()
     # Settings that hold passwords: they are kept in the host's encrypted column, and nowhere else.
     secret_settings: ClassVar[frozenset[str]] = frozenset()
 

@@ -11,8 +11,8 @@ from django.db import models
 from django.db.models.functions import Now
 
 from hosts.errors import ConfigurationError
+from hosts.executors import registry
 from hosts.executors.contract import HostView
-from hosts.executors.registry import EXECUTORS, executor_class
 from hosts.fields import EncryptedJSONField
 from hosts.ids import new_id
 
@@ -72,7 +72,7 @@ class DockerHost(models.Model):
         max_length=20,
         default="docker",
         db_default="docker",
-        choices=[(kind, kind) for kind in EXECUTORS],
+        choices=registry.choices,
     )
     connection_string = models.CharField(
         max_length=500,
@@ -185,8 +185,7 @@ class DockerHost(models.Model):
 
     def _executor_problems(self, config: dict[str, Any]) -> list[str]:
         try:
-            executor = executor_class(self.executor_type)
-            misplaced = self._misplaced_secrets(executor.secret_settings)
-            return misplaced or executor.validate_config(self.base_url, config)
+            misplaced = self._misplaced_secrets(registry.executor_class(self.executor_type).secret_settings)
         except ConfigurationError as exc:
             return [str(exc)]
+        return misplaced or registry.settings_problems(self.executor_type, self.base_url, config)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from hosts.errors import ConfigurationError, ContainerExecutionError, DockerConnectionError
+from hosts.executors.capabilities import lacks
 from hosts.executors.contract import JobView, Observation, Resume
 from hosts.identity import boot_clock
 from jobs import spec
 from jobs.models import ContainerJob, EnvironmentVariable
+from jobs.needs import needs
 from jobs.states import AttemptState
 from supervisor.worker import archive, progress, steps
 from supervisor.worker.engine import Engine
@@ -81,7 +83,7 @@ class Dispatcher:
 
     def _ensure(self, run: Run) -> None:
         try:
-            run.view = run.view or _thaw(run)
+            run.view = run.view or self._view(run)
         except ContainerExecutionError as exc:
             run.busy = False
             progress.reject(run, exc)
@@ -94,6 +96,17 @@ class Dispatcher:
             run.busy = False
             return
         self._send(run, Need.ENSURE, steps.ensure, run.view)
+
+    def _view(self, run: Run) -> JobView:
+        executor = self._engine.executor
+        lacking = lacks(executor.capabilities, needs(run.spec), label=executor.label or executor.kind)
+        if lacking:
+            raise ContainerExecutionError(
+                f"Its host's executor cannot run it. {' '.join(lacking)}",
+                failure_class="not_supported",
+                hint="Send it to a host of another kind, or take out of its template what this cannot do.",
+            )
+        return _thaw(run)
 
     def _pull(self, run: Run) -> None:
         """Nothing of its own is sent: it waits for its image, perhaps with others (`Pulls.begin`)."""

@@ -142,7 +142,8 @@ def test_a_process_host_refuses_a_terminal(
     job = shell(template, "true")
     work("--once", database_url=database_url)
     job.refresh_from_db()
-    assert job.failure_message == "The process executor has no terminal to give."
+    assert job.failure_message.endswith("cannot give a container a terminal (tty).")
+    assert (job.failure_class, job.attempt_count) == ("not_supported", 1)
 
 
 def test_the_docker_log_is_the_engines_own_even_after_a_takeover(

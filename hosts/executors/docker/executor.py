@@ -12,6 +12,7 @@ from urllib.parse import quote
 from hosts import registries
 from hosts.errors import ContainerBusy, DockerConnectionError, EngineError
 from hosts.executors import cgroups
+from hosts.executors.capabilities import Capabilities
 from hosts.executors.contract import (
     LABEL_PREFIX,
     ContainerExecutor,
@@ -46,6 +47,22 @@ class DockerExecutor(ContainerExecutor):
 
     kind: ClassVar[str] = "docker"
     label: ClassVar[str] = "Docker"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        pull=True,
+        hints=True,
+        logs=True,
+        live_logs=True,
+        usage=True,
+        stop=True,
+        lists=True,
+        signals=True,
+        working_directory=True,
+        tty=True,
+        memory_limit=True,
+        cpu_limit=True,
+        networks=True,
+        network_aliases=True,
+    )
     secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
 
     def __init__(self, host: HostView) -> None:

@@ -22,6 +22,7 @@ from django.conf import settings
 
 from hosts.errors import ConfigurationError, ContainerBusy, ContainerExecutionError, DockerConnectionError
 from hosts.executors import machine
+from hosts.executors.capabilities import Capabilities
 from hosts.executors.contract import (
     ContainerExecutor,
     EngineFacts,
@@ -47,6 +48,18 @@ class ProcessExecutor(ContainerExecutor):
 
     kind: ClassVar[str] = "process"
     label: ClassVar[str] = "Processes on this machine (no image, no network, no isolation)"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        hints=True,
+        logs=True,
+        live_logs=True,
+        usage=True,
+        stop=True,
+        lists=True,
+        signals=True,
+        working_directory=True,
+        memory_limit=True,
+        cpu_limit=True,
+    )
 
     def __init__(self, host: HostView) -> None:
         super().__init__(host)
