@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -168,6 +168,7 @@ class HostKeeper:
         self._runs = runs
         if not self._lease_is_ours():
             raise LeaseLost(f"Host {self._host.name} was taken from this worker.")
+        asked = self._new_requests()  # before the row, which then shows what they have changed
         try:
             over = Q(drain_deadline_at__lte=Now(), drain_then=DrainThen.STOP)
             row = DockerHost.objects.annotate(drain_is_over=over).get(pk=self._host.pk)
@@ -182,7 +183,7 @@ class HostKeeper:
         is_over = row.drain_is_over and row.availability == Availability.DRAINING  # type: ignore[attr-defined]
         for run in runs.values():
             run.drained = is_over and not run.archived
-        self._take_requests()
+        self._take_requests(asked)
         self._row_taken = self._row
         open_runs = any(run.state is not AttemptState.ENDED for run in runs.values())
         return "" if row.is_active or open_runs else "the host is switched off"
@@ -193,13 +194,16 @@ class HostKeeper:
         )
         return ours.filter(released_at=None).exists()
 
-    def _take_requests(self) -> None:
+    def _new_requests(self) -> dict[UUID, str]:
+        """What is asked of this worker, which a restart is not; what a former one left unanswered too."""
         new = HostRequest.objects.filter(host=self._host, done_at=None, expires_at__gt=Now())
-        new = new.exclude(pk__in=self._waiting)  # what a former worker took and did not answer is ours now
-        verbs = dict(new.exclude(verb=RequestVerb.RESTART).values_list("pk", "verb"))
-        ids = [pk for pk, verb in verbs.items() if verb == RequestVerb.TEST]
-        self._answer_wishes(verbs.keys() - ids)
-        if ids and new.filter(pk__in=ids).update(taken_at=Now()):
+        new = new.exclude(pk__in=self._waiting).exclude(verb=RequestVerb.RESTART)
+        return dict(new.values_list("pk", "verb"))
+
+    def _take_requests(self, asked: Mapping[UUID, str]) -> None:
+        ids = [pk for pk, verb in asked.items() if verb == RequestVerb.TEST]
+        self._answer_wishes(asked.keys() - ids)
+        if ids and HostRequest.objects.filter(pk__in=ids, done_at=None).update(taken_at=Now()):
             self._waiting += ids
             self._check_clock = 0.0
 

@@ -100,7 +100,7 @@ def test_a_job_cancelled_at_any_step_has_one_end_and_leaves_nothing(bench: Bench
             jobs[name] = bench.submit(script, name=name)
             assert trap.snapped.wait(20), name
             wait_for_status(jobs[name], "cancelled", "failed")
-        bench.wait_until_empty()
+            bench.wait_until_empty()  # or the next trap might snap at this one's removal
         for name, job in jobs.items():
             assert job.status == "cancelled" or name in AFTER_ITS_EXIT, name
             attempts = list(Attempt.objects.filter(job=job))
