@@ -22,6 +22,8 @@ from django.utils.module_loading import import_string
 from hosts.errors import ConfigurationError, TallymanError
 from hosts.executors.capabilities import Capabilities, lacks
 from hosts.executors.contract import ContainerExecutor, EngineFacts, HostView
+from hosts.executors.launching import completed
+from hosts.masking import mask_text
 
 GROUP = "tallyman.executors"
 LONGEST_KIND = 20
@@ -74,6 +76,11 @@ def problems() -> list[str]:
     return found
 
 
+def is_built_in(kind: str) -> bool:
+    """Whether it is this program's own class that is used for the kind."""
+    return paths().get(kind) == EXECUTORS.get(kind, kind)
+
+
 def executor_class(kind: str) -> type[ContainerExecutor]:
     """The class for `executor_type`; ConfigurationError if there is none, or it cannot be imported."""
     rivals = _installed()[1].get(kind)
@@ -103,10 +110,7 @@ def executor_for(host: HostView) -> ContainerExecutor:
 
 def capabilities(kind: str) -> Capabilities:
     """What executors of this kind can; ConfigurationError as of `executor_class`."""
-    can = executor_class(kind).capabilities
-    if not isinstance(can, Capabilities):
-        raise ConfigurationError(f"The executor {kind!r} has no Capabilities, but {can!r}.")
-    return can
+    return executor_class(kind).capabilities
 
 
 def label(kind: str) -> str:
@@ -168,7 +172,9 @@ def _load(kind: str, path: str) -> type[ContainerExecutor]:
         raise ConfigurationError(f"The executor {kind!r} ({path}) {_failed('imported', exc)}") from exc
     if not (isinstance(found, type) and issubclass(found, ContainerExecutor)):
         raise ConfigurationError(f"The executor {kind!r} ({path}) is no subclass of ContainerExecutor.")
-    return found
+    if not isinstance(found.capabilities, Capabilities):
+        raise ConfigurationError(f"The executor {kind!r} ({path}) has capabilities that are no Capabilities.")
+    return completed(found)
 
 
 def _not_loaded(kind: str, error: ImportError) -> ConfigurationError:
@@ -178,4 +184,4 @@ def _not_loaded(kind: str, error: ImportError) -> ConfigurationError:
 
 
 def _failed(what: str, error: BaseException) -> str:
-    return f"failed when it was {what}: {type(error).__name__}: {error}"
+    return mask_text(f"failed when it was {what}: {type(error).__name__}: {error}")

@@ -36,13 +36,17 @@ def want_cancel(run: Run, now: float, *, force: bool) -> None:
         run.kill_clock = now if run.signal not in {"", "KILL"} else run.kill_clock
 
 
-def stop_due(runs: Iterable[Run], now: float) -> bool:
+def stop_due(runs: Iterable[Run], now: float, *, can_stop: bool = True) -> bool:
     """Begin to stop the runs that are cancelled or over their time, and go on with those being stopped.
 
-    Whether there is something to be written before the first signal of one.
+    Whether there is something to be written before the first signal of one. What cannot be stopped ends by
+    itself, and with its own result.
     """
     begun = False
     for run in runs:
+        if not can_stop:
+            run.deadline_clock = None
+            continue
         reason = stop_wanted(run, now) if run.state is AttemptState.RUNNING and run.move is None else None
         if reason:
             run.prepare(
