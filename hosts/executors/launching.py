@@ -10,15 +10,19 @@ Hooks that a class may have beside `launch_job` (`docs/executors.md` tells more 
 * `check_status(platform_id)`: a word (`running`, `completed`, `failed`, `not-found`) or the exit code of a
   job that ended. Without it a job is over, with exit code 0, as soon as it is launched;
 * `get_logs(platform_id)`: what an ended job wrote: a text, or a pair of texts (stdout, stderr);
-* `stop_job(platform_id)`: end it, now or soon; asked again as long as it runs. Without it, neither a cancel
-  nor `timeout_seconds` ends a job that was launched;
+* `stop_job(platform_id, name)`: end it, now or soon: by the signal TERM at first, and if it still runs after
+  its grace by KILL. Without it, neither a cancel nor `timeout_seconds` ends a job that was launched;
 * `cleanup(platform_id)`: an ended job is over and done with.
+
+What `check_status` and `stop_job` raise means that nobody can tell: they are asked again. `get_logs` is, too,
+a few times; a job whose log cannot be had ends without.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +30,7 @@ from enum import Enum, auto
 from functools import cache
 from typing import Any
 
-from hosts.errors import ContainerBusy, ContainerExecutionError, DockerConnectionError
+from hosts.errors import ContainerBusy, ContainerExecutionError, DockerConnectionError, TallymanError
 from hosts.executors.contract import (
     LABEL_PREFIX,
     ContainerExecutor,
@@ -43,6 +47,8 @@ from hosts.executors.texts import TextLog
 from hosts.masking import mask_text
 
 _MOST_KEPT = 10_000
+_MOST_VAIN_READS = 5
+_MOST_DROPPED = 1000
 _WORDS: dict[str, tuple[str, int | None]] = {
     **dict.fromkeys(("pending", "queued", "starting", "running", "stopping"), ("running", None)),
     **dict.fromkeys(("completed", "succeeded", "success"), ("exited", 0)),
@@ -134,15 +140,17 @@ class LaunchOnly(ContainerExecutor):
 
     check_status: Callable[[str], Any] | None = None
     get_logs: Callable[[str], Any] | None = None
-    stop_job: Callable[[str], Any] | None = None
+    stop_job: Callable[[str, str], Any] | None = None
     cleanup: Callable[[str], Any] | None = None
     _launches: dict[str, _Launch]
+    _dropped: deque[str]  # ids of which we know that they were not launched
+    _vain_reads: Counter[str]
     _lock: threading.Lock
 
     def __new__(cls, *args: Any, **kwargs: Any) -> LaunchOnly:
         """As any; what is kept of launches does not depend on whether a subclass calls our __init__."""
         made: LaunchOnly = super().__new__(cls, *args, **kwargs)  # type: ignore[assignment]
-        made._launches = {}
+        made._launches, made._vain_reads, made._dropped = {}, Counter(), deque(maxlen=_MOST_DROPPED)
         made._lock = threading.Lock()
         return made
 
@@ -180,7 +188,8 @@ class LaunchOnly(ContainerExecutor):
             launch.platform_id, launch.stage = platform_id, _Stage.LAUNCHED
             launch.started_at = datetime.now(UTC)
             longer = str(dataclasses.replace(_Id.of(launch.job), platform_id=platform_id))
-            self._launches[longer] = self._launches.pop(container_id)
+            self._launches.pop(container_id, None)
+            self._launches[longer] = launch
         return longer
 
     def observe(self, ref: str) -> Observation | None:
@@ -194,19 +203,21 @@ class LaunchOnly(ContainerExecutor):
         whose = _Id.read(key)
         if whose is None:
             return None  # by name only those are asked for that no attempt was stored for
-        if not whose.platform_id:
+        if whose.platform_id:
+            return self._status(whose, launch)
+        if key not in self._dropped:
             raise _unknown(self.host)
-        return self._status(whose, launch)
+        return None
 
     def list_containers(self) -> list[Observation]:
         """None: what the platform has cannot be asked."""
         return []
 
     def signal(self, container_id: str, name: str) -> None:
-        """Ask `stop_job` to end it, whatever the signal."""
+        """Ask `stop_job` to end it."""
         whose = self._launched(container_id)
         if whose and self.stop_job:
-            self.stop_job(whose.platform_id)
+            _asked(self.stop_job, whose.platform_id, name)
 
     def remove(self, container_id: str, *, force: bool = False) -> None:
         """Forget the job, and let `cleanup` do what is to be done at its end."""
@@ -217,11 +228,13 @@ class LaunchOnly(ContainerExecutor):
             self.signal(container_id, "KILL")
         whose = self._launched(container_id)
         if whose and self.cleanup and seen:
-            self.cleanup(whose.platform_id)
+            _asked(self.cleanup, whose.platform_id)
         with self._lock:
             key, launch = self._find(container_id)
             if launch and launch.stage is _Stage.LAUNCHING and not force:
                 raise ContainerBusy(f"{container_id} is being launched.")
+            if launch and launch.stage is _Stage.MADE:
+                self._drop(key)
             self._launches.pop(key, None)
 
     def discard(self, container_id: str) -> Observation | None:
@@ -229,7 +242,7 @@ class LaunchOnly(ContainerExecutor):
         with self._lock:
             key, launch = self._find(container_id)
             if launch and launch.stage is _Stage.MADE:
-                del self._launches[key]
+                self._drop(key)
                 return None
         return self.observe(container_id)
 
@@ -242,7 +255,15 @@ class LaunchOnly(ContainerExecutor):
                 failure_class="log_missing",
                 hint="Look at the platform itself.",
             )
-        return TextLog(self.get_logs(whose.platform_id), resume)
+        try:
+            said = _asked(self.get_logs, whose.platform_id)
+        except DockerConnectionError as exc:
+            self._vain_reads[container_id] += 1
+            if self._vain_reads[container_id] < _MOST_VAIN_READS:
+                raise
+            raise _refused(str(exc), "log_missing", "Look at the platform itself.") from exc
+        self._vain_reads.pop(container_id, None)
+        return TextLog(said, resume)
 
     def watch(self, stop: threading.Event) -> Iterator[Hint]:
         """Nothing is heard; see `Capabilities.hints`."""
@@ -271,7 +292,7 @@ class LaunchOnly(ContainerExecutor):
         )
 
     def _status(self, whose: _Id, launch: _Launch | None) -> Observation | None:
-        said = self.check_status(whose.platform_id) if self.check_status else 0
+        said = _asked(self.check_status, whose.platform_id) if self.check_status else 0
         if said is None or said in _ABSENT:
             return None
         state, exit_code = _meaning(said)
@@ -329,12 +350,28 @@ class LaunchOnly(ContainerExecutor):
         whose = _Id.read(key)
         return whose if whose and whose.platform_id else None
 
+    def _drop(self, key: str) -> None:
+        """Forget one that was not launched, and never will be."""
+        del self._launches[key]
+        self._dropped.append(key)
+
     def _forget_the_oldest(self) -> None:
         """Those that ended and were left on their host, beyond so many."""
         if len(self._launches) >= _MOST_KEPT:
             over = [key for key, launch in self._launches.items() if launch.finished_at]
             for key in over[: max(1, len(over) // 2)]:
                 del self._launches[key]
+
+
+def _asked(hook: Callable[..., Any], *args: str) -> Any:
+    """What a hook answers; DockerConnectionError if it raises anything of its own."""
+    try:
+        return hook(*args)
+    except TallymanError:
+        raise
+    except Exception as exc:
+        reason = mask_text(f"{type(exc).__name__}: {exc}")
+        raise DockerConnectionError(f"{getattr(hook, '__name__', 'A hook')} failed: {reason}") from exc
 
 
 def _meaning(said: object) -> tuple[str, int | None]:

@@ -75,7 +75,7 @@ class Watched(MyCustomExecutor):
     def get_logs(self, platform_id: str) -> tuple[str, str]:
         return f"hello from {platform_id}\nno end", "a word to stderr\n"
 
-    def stop_job(self, platform_id: str) -> None:
+    def stop_job(self, platform_id: str, name: str) -> None:
         (self.my_platform.folder / "status").write_text("143")
 
     def cleanup(self, platform_id: str) -> None:
