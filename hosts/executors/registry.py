@@ -20,7 +20,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from hosts.errors import ConfigurationError, TallymanError
-from hosts.executors.capabilities import Capabilities, lacks
+from hosts.executors.capabilities import Capabilities, cannot, lacks
 from hosts.executors.contract import ContainerExecutor, EngineFacts, HostView
 from hosts.executors.launching import completed
 from hosts.masking import mask_text
@@ -126,6 +126,14 @@ def lacking(kind: str, needs: frozenset[str]) -> list[str]:
     executor if it cannot be loaded."""
     try:
         return lacks(capabilities(kind), needs, label=label(kind))
+    except ConfigurationError as exc:
+        return [str(exc)]
+
+
+def limits(kind: str) -> list[str]:
+    """All that executors of this kind cannot do, in a few words each; or what is wrong with the executor."""
+    try:
+        return cannot(capabilities(kind))
     except ConfigurationError as exc:
         return [str(exc)]
 
