@@ -19,7 +19,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from hosts.errors import ConfigurationError, TallymanError
+from hosts.errors import ConfigurationError, ExecutorFailed, TallymanError
 from hosts.executors.capabilities import Capabilities, cannot, lacks
 from hosts.executors.contract import ContainerExecutor, EngineFacts, HostView
 from hosts.executors.launching import completed
@@ -152,7 +152,23 @@ def check_engine(view: HostView, timeout_seconds: float) -> EngineFacts:
     """What the engine says of itself; raises as an executor's `check` does. The host's own timeout wins."""
     view = dataclasses.replace(view, config={"timeout": timeout_seconds, **view.config})
     with contextlib.closing(executor_for(view)) as executor:
-        return executor.check()
+        try:
+            facts = executor.check()
+        except TallymanError:
+            raise
+        except Exception as exc:  # somebody else's code
+            raise ExecutorFailed(f"The executor {view.executor_type!r} {_failed('asked', exc)}") from exc
+    if not isinstance(facts, EngineFacts):
+        raise ExecutorFailed(f"The executor {view.executor_type!r} gave {facts!r}, which is no EngineFacts.")
+    return facts
+
+
+def configured_log_limit(kind: str, config: Mapping[str, Any]) -> int | None:
+    """As an executor's; None too where it cannot be asked."""
+    try:
+        return executor_class(kind).configured_log_limit(config)
+    except Exception:  # noqa: BLE001 (somebody else's code; its host shows what is wrong with it)
+        return None
 
 
 def _configured() -> dict[str, str]:

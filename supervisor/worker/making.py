@@ -11,11 +11,12 @@ from hosts.executors.contract import ContainerExecutor, HostView
 from hosts.executors.registry import executor_for
 
 # Shorter than a worker's loop may stand still: the host's row is to say what hangs, not the master's log.
-_PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 20.0
 
 
-def executor_within(host: HostView, seconds: float = _PATIENCE_SECONDS) -> ContainerExecutor:
-    """As `executor_for`; ConfigurationError if it takes longer."""
+def executor_within(host: HostView, seconds: float | None = None) -> ContainerExecutor:
+    """As `executor_for`; ConfigurationError if it takes longer than that, or PATIENCE_SECONDS."""
+    seconds = PATIENCE_SECONDS if seconds is None else seconds
     made: queue.SimpleQueue[ContainerExecutor | BaseException] = queue.SimpleQueue()
 
     def make() -> None:

@@ -13,6 +13,7 @@ from jobs.states import NOT_STARTED, AttemptState, StopReason
 from supervisor.worker.run import Need, Run
 
 _KILL_AGAIN_SECONDS = 10.0
+_TO_BE_STARTED = (Need.ENSURE, Need.PULL, Need.START)
 
 
 def stop_wanted(run: Run, now: float) -> StopReason | None:
@@ -84,7 +85,8 @@ def begin(run: Run, now: float) -> None:
 
 
 def _may_be_late(run: Run) -> bool:
-    return run.state in NOT_STARTED and not (run.withdrawing or run.start_sent)
+    # Where only the engine knows whether it has started, it is asked however late it is.
+    return run.state in NOT_STARTED and run.need in _TO_BE_STARTED and not (run.withdrawing or run.start_sent)
 
 
 def clocks_of(run: Run) -> list[float]:

@@ -166,7 +166,17 @@ def kill_workers() -> None:
 
 @pytest.fixture
 def broken(add_host: AddHost, sound: DockerHost) -> dict[str, DockerHost]:
-    kinds = ("missing", "raising", "unfinished", "failing", "exiting", "silent", "nonsense", "abacus")
+    kinds = (
+        "missing",
+        "raising",
+        "hanging",
+        "unfinished",
+        "failing",
+        "exiting",
+        "silent",
+        "nonsense",
+        "abacus",
+    )
     return {kind: add_host(kind, timeout=0.5) for kind in kinds}
 
 
@@ -180,6 +190,7 @@ def test_broken_executors_are_sentences_on_their_hosts_and_trouble_no_other(
         "unfinished": (HostState.PARKED, "Can't instantiate abstract class Unfinished"),
         "failing": (HostState.PARKED, "The executor failed (check): RuntimeError: the client is broken"),
         "exiting": (HostState.PARKED, "The executor failed (check): SystemExit: 3"),
+        "hanging": (HostState.PARKED, "'hanging' hangs: it was not imported and made within 2 s"),
         "silent": (HostState.UNREACHABLE, "its executor hangs: no answer for 1 s"),
         "abacus": (HostState.PARKED, "There is no executor 'abacus'; known are: cloudrun, docker, exiting"),
     }

@@ -39,6 +39,11 @@ def test_what_cannot_be_stopped_is_left_to_end_by_itself():
     assert min(clocks_of(run)) > NOW  # nor does a deadline that has passed keep the loop busy
 
 
+def test_a_start_deadline_does_not_hurry_a_look_at_what_may_have_started():
+    run = make_run(S.CREATED, need=Need.OBSERVE, start_deadline_clock=NOW - 1, resume_clock=NOW + 5)
+    assert clocks_of(run) == [NOW + 5]
+
+
 def test_a_log_that_there_is_not_ends_the_reading_at_once():
     engine = FakeEngine()
     run = make_run(S.EXITED, need=Need.COLLECT)

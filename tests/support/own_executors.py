@@ -5,7 +5,6 @@ Their platform is a folder (`executor_config["folder"]`): each launch is a line 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -147,5 +146,5 @@ ENVIRONMENT = {
         unfinished=Unfinished,
     )
     + ",missing=no.such.module.Executor",
-    "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+    "DJANGO_SETTINGS_MODULE": "tests.support.own_settings",
 }
