@@ -34,7 +34,7 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
     show_full_result_count = False
     inlines = (VariableInline, NetworkInline)
     fieldsets = (
-        (None, {"fields": ("name", "description", "not_on")}),
+        (None, {"fields": ("name", "description")}),
         ("Container", {"fields": ("docker_image", "pull_policy", "command", "working_directory", "tty")}),
         (
             "Limits",
@@ -63,7 +63,11 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
         ),
     )
 
-    @admin.display(description="hosts that cannot run it")
+    def get_fieldsets(self, request: HttpRequest, obj: ContainerTemplate | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        return [*fieldsets, ("Hosts", {"fields": ("not_on",)})] if obj else fieldsets
+
+    @admin.display(description="that cannot run it")
     def not_on(self, template: ContainerTemplate) -> str:
         return " ".join(_unable(template)) or NOTHING
 
