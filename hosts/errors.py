@@ -4,6 +4,7 @@
 
     TallymanError
     ├── ConfigurationError            a host, template or setting is wrong; a person must edit it
+    │   └── ExecutorFailed            an executor broke its contract: a bug of it
     ├── LeaseLost                     another worker holds the host; touch nothing more
     └── EngineError
         ├── DockerConnectionError     try later: no answer, or an answer that proves nothing
@@ -25,6 +26,10 @@ class TallymanError(Exception):
 
 class ConfigurationError(TallymanError):
     """A host, template or setting is wrong; trying again without an edit is useless."""
+
+
+class ExecutorFailed(ConfigurationError):
+    """An executor raised what none may raise, or gave what is no answer: its author has to mend it."""
 
 
 class LeaseLost(TallymanError):

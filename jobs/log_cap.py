@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db.models import F, Q
 
 from hosts.executors import frames
-from hosts.executors.registry import executor_class
+from hosts.executors.registry import configured_log_limit
 from hosts.models import DockerHost
 from jobs import deflate
 from jobs.logs import Piece
@@ -29,7 +29,7 @@ _BEGIN = F("stdout_bytes_before") + F("stderr_bytes_before")
 
 def warning_for(host: DockerHost) -> str:
     """A sentence if the host's engine drops a part of logs that their templates want whole; else empty."""
-    limit = executor_class(host.executor_type).configured_log_limit(host.executor_config)
+    limit = configured_log_limit(host.executor_type, host.executor_config)
     if limit is None:
         return ""
     live = ContainerTemplate.objects.filter(archived_at=None, max_log_bytes__gte=limit)

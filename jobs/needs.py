@@ -1,4 +1,4 @@
-"""What a job asks of the executor that runs it: names of flags of `Capabilities`. Pure.
+"""What a job asks of the executor that runs it: names of flags of `Capabilities`.
 
 Routing asks it of a job that is to be placed, the launch of one that was, and screens of a template.
 """
@@ -6,9 +6,14 @@ Routing asks it of a job that is to be placed, the launch of one that was, and s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobs.models import ContainerTemplate, NetworkAssignment
+from hosts.errors import ConfigurationError
+from hosts.executors import registry
+from hosts.executors.capabilities import lacks
+
+if TYPE_CHECKING:
+    from jobs.models import ContainerTemplate
 
 _DEFAULT_SIGNALS = {"SIGTERM", "TERM", ""}
 
@@ -32,9 +37,21 @@ def needs(spec: Mapping[str, Any]) -> frozenset[str]:
 
 def needs_of_template(template: ContainerTemplate) -> frozenset[str]:
     """What every job of a stored template asks for, whatever else the job overrides."""
-    networks = NetworkAssignment.objects.filter(template=template).values_list("network_name", "aliases")
+    networks = template.network_assignments.values_list("network_name", "aliases")
     names = {name: getattr(template, name, None) for name in _COLUMNS}
     return needs({**names, "networks": list(networks)})
 
 
 _COLUMNS = ("tty", "memory_limit", "cpu_limit", "working_directory", "stop_signal")
+
+
+def lacking(kind: str, template: ContainerTemplate) -> list[str]:
+    """What executors of this kind cannot do of what jobs of the template ask for, a sentence each.
+
+    Nothing is known here of an executor that cannot be loaded here: where its worker runs it may be.
+    """
+    try:
+        can = registry.capabilities(kind)
+    except ConfigurationError:
+        return []
+    return lacks(can, needs_of_template(template), label=registry.label(kind))

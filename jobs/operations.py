@@ -17,12 +17,13 @@ from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from hosts import wakeups
-from hosts.errors import TallymanError
+from hosts.errors import ConfigurationError, TallymanError
+from hosts.executors import registry
 from hosts.models import DockerHost
 from jobs import moves, validators
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent, LeftContainer
 from jobs.models.job import Hold
-from jobs.states import ENDED_STATUSES, JobStatus
+from jobs.states import ENDED_STATUSES, NOT_STARTED, JobStatus
 
 
 class Refused(TallymanError):
@@ -130,6 +131,7 @@ def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
         _lock(job_id)
         if _cancel_pending(job_id, who=who):
             return
+        _require_stoppable(job_id)
         changes: dict[str, Any] = {
             "cancel_requested_at": Coalesce("cancel_requested_at", Now()),
             "cancelled_by": who,
@@ -140,6 +142,21 @@ def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
             raise _refusal(job_id, "cancel", "It has ended already.")
         _note_id(job_id, "cancel requested", "without grace" if force else "", who=who)
         wakeups.notify(_host_of(job_id))
+
+
+def _require_stoppable(job_id: UUID) -> None:
+    """Refuse to cancel what was started where nothing can be stopped; the worker would not do it either."""
+    started = Attempt.objects.open().filter(job_id=job_id).exclude(state__in=NOT_STARTED)
+    host = DockerHost.objects.filter(pk__in=started.values("host_id")).only("name", "executor_type").first()
+    if host is None:
+        return
+    try:
+        can_stop = registry.capabilities(host.executor_type).stop
+    except ConfigurationError:  # where its worker runs it may be known
+        return
+    if not can_stop:
+        what = f"The executor of host {host.name} cannot stop what it has launched: it ends by itself."
+        raise _refusal(job_id, "be cancelled", what)
 
 
 def _cancel_pending(job_id: UUID, *, who: str) -> bool:

@@ -52,8 +52,10 @@ class Executors:
         if not self._kinds:
             _warm_up()
         for kind in new:
+            # Others' modules may hang, exit or start threads: each is imported by its own workers only.
             with contextlib.suppress(ConfigurationError):  # the worker says so, and parks its host
-                registry.executor_class(kind)
+                if registry.is_built_in(kind):
+                    registry.executor_class(kind)
         self._kinds |= new
         gc.collect()  # what imports leave behind would be shared, too
         gc.freeze()

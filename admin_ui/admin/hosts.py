@@ -19,6 +19,7 @@ from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, Tabul
 from admin_ui.admin.columns import NOTHING, badge
 from admin_ui.load import with_running_count
 from hosts import operations, registries, wakeups
+from hosts.executors import registry as executors
 from hosts.models import DockerHost, DrainThen, HostCount, HostLease, HostRequest, HostSample, Installation
 from hosts.operations import HostRefused
 from jobs import host_removal, log_cap
@@ -87,9 +88,9 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
         "without_a_row",
         "archived_at",
     )
-    readonly_fields = (*seen, "registry_logins", "drain_deadline_at", "drain_then")
+    readonly_fields = (*seen, "cannot", "registry_logins", "drain_deadline_at", "drain_then")
     fieldsets = (
-        (None, {"fields": ("name", "executor_type", "connection_string", "executor_config")}),
+        (None, {"fields": ("name", "executor_type", "cannot", "connection_string", "executor_config")}),
         ("Pulls", {"fields": ("registry_logins",)}),
         (
             "Wanted",
@@ -138,6 +139,10 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     def disk(self, host: DockerHost) -> str:
         free, total = presenters.size(host.disk_free_bytes), presenters.size(host.disk_total_bytes)
         return f"{free} of {total} free" if free and total else NOTHING
+
+    @admin.display(description="its executor cannot")
+    def cannot(self, host: DockerHost) -> str:
+        return "; ".join(executors.limits(host.executor_type)) or NOTHING
 
     @admin.display(description="registry logins (passwords are not shown)")
     def registry_logins(self, host: DockerHost) -> str:

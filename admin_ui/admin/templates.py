@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from admin_ui.admin.bases import ModelAdmin, TabularInline
+from admin_ui.admin.columns import NOTHING
 from admin_ui.admin.secrets import VariableFields, VariableForm
+from hosts.models import DockerHost
+from jobs import needs
 from jobs.models import ContainerTemplate, EnvironmentVariable, NetworkAssignment
 
 
@@ -25,6 +28,7 @@ class NetworkInline(TabularInline[NetworkAssignment, ContainerTemplate]):
 
 @admin.register(ContainerTemplate)
 class TemplateAdmin(ModelAdmin[ContainerTemplate]):
+    readonly_fields = ("not_on",)
     list_display = ("name", "docker_image", "memory_limit", "cpu_limit", "timeout_seconds", "updated_at")
     search_fields = ("name", "docker_image", "description")
     show_full_result_count = False
@@ -58,6 +62,33 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
             },
         ),
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: ContainerTemplate | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        return [*fieldsets, ("Hosts", {"fields": ("not_on",)})] if obj else fieldsets
+
+    @admin.display(description="that cannot run it")
+    def not_on(self, template: ContainerTemplate) -> str:
+        return " ".join(_unable(template)) or NOTHING
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        for host in _unable(form.instance):
+            self.message_user(request, host, messages.WARNING)
+
+
+def _unable(template: ContainerTemplate) -> list[str]:
+    """A sentence for each active host whose executor cannot run the template, with the reasons."""
+    if template._state.adding:
+        return []
+    found = []
+    reasons: dict[str, list[str]] = {}
+    for host in DockerHost.objects.active().only("name", "executor_type").order_by("name"):
+        kind = host.executor_type
+        reasons[kind] = reasons[kind] if kind in reasons else needs.lacking(kind, template)
+        if reasons[kind]:
+            found.append(f"Host {host.name} cannot run it: {' '.join(reasons[kind])}")
+    return found
 
 
 class _OfTemplate(ModelAdmin[Any]):

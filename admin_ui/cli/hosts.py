@@ -14,7 +14,7 @@ from admin_ui.cli.output import Output
 from admin_ui.load import with_running_count
 from hosts import installation, operations, registries, wakeups
 from hosts.errors import EngineError
-from hosts.executors.registry import check_engine, executor_class
+from hosts.executors.registry import check_engine, executor_class, limits
 from hosts.models import Availability, DockerHost, DrainThen
 from jobs import host_removal, log_cap
 from jobs.declare_lost import declare_lost as declare_host_lost
@@ -144,6 +144,8 @@ def test(options: Options, out: Output) -> Exit:
     cpus = f"{facts.cpus} CPUs" if facts.cpus else "CPUs not told"
     memory = f"{presenters.size(facts.memory_bytes)} memory" if facts.memory_bytes else "memory not told"
     out.line(f"{host.name} answers: {label}, version {facts.version}, {cpus}, {memory}.")
+    if missing := limits(host.executor_type):
+        out.remark(f"Its executor cannot: {'; '.join(missing)}.")
     _warn_of_log_limit(host, out)
     return Exit.OK
 

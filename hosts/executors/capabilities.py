@@ -7,6 +7,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 
+def _way(words: str) -> Any:
+    """A flag for how a worker works with it; the words are for people to whom the lack of it matters."""
+    return field(default=False, metadata={"lack": words})
+
+
 def _wish(words: str) -> Any:
     """A flag for something that a job may ask for; "Docker cannot ..." is said with the words."""
     return field(default=False, metadata={"words": words})
@@ -31,10 +36,10 @@ class Capabilities:
 
     pull: bool = False
     hints: bool = False
-    logs: bool = False
-    live_logs: bool = False
-    usage: bool = False
-    stop: bool = False
+    logs: bool = _way("tell what a job wrote")
+    live_logs: bool = _way("tell what a job writes before it has ended")
+    usage: bool = _way("tell what a job uses")
+    stop: bool = _way("stop a job, neither by cancel nor after timeout_seconds")
     lists: bool = False
 
     signals: bool = _wish("send any other signal than TERM and KILL (stop_signal)")
@@ -68,11 +73,16 @@ WISHES: dict[str, str] = {
 }
 
 
+_LACKS: dict[str, str] = {
+    one.name: one.metadata["lack"] for one in fields(Capabilities) if "lack" in one.metadata
+} | WISHES
+
+
 def lacks(can: Capabilities, needs: Iterable[str], *, label: str) -> list[str]:
     """What of `needs` (names of flags) an executor cannot do: a sentence each; empty: it can do all of it."""
     return [f"{label} cannot {WISHES[need]}." for need in sorted(set(needs)) if not getattr(can, need)]
 
 
 def cannot(can: Capabilities) -> list[str]:
-    """All that no job can ask of such an executor, in a few words each."""
-    return [words for name, words in WISHES.items() if not getattr(can, name)]
+    """All that such an executor cannot do and somebody may miss, in a few words each."""
+    return [words for name, words in _LACKS.items() if not getattr(can, name)]

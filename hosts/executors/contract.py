@@ -253,7 +253,11 @@ class Hint:
 
 
 class ContainerExecutor(ABC):
-    """One kind of engine. Subclasses register in `hosts.executors.registry`."""
+    """One kind of engine; `hosts.executors.registry` knows where subclasses are declared.
+
+    A subclass has either every abstract method, or `launch_job` and of the others what it likes: what it
+    leaves out is then done by `hosts.executors.launching`.
+    """
 
     kind: ClassVar[str] = ""
     label: ClassVar[str] = ""
@@ -262,9 +266,28 @@ class ContainerExecutor(ABC):
     # Settings that hold passwords: they are kept in the host's encrypted column, and nowhere else.
     secret_settings: ClassVar[frozenset[str]] = frozenset()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.label = cls.label or cls.__name__
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> ContainerExecutor:
+        """An object of the class, completed if it only launches jobs."""
+        from hosts.executors.launching import completed  # it knows us
+
+        whole = completed(cls)
+        return super().__new__(cls) if whole is cls else whole.__new__(whole, *args, **kwargs)
+
     def __init__(self, host: HostView) -> None:
         self.host = host
         self.config: Mapping[str, Any] = host.config
+
+    def launch_job(self, job: JobView) -> tuple[bool, str]:
+        """Run the job on the platform: (True, the platform's id for it), or (False, why it was not launched).
+
+        For executors that can only launch; called once for each attempt. What is to be kept of it goes into
+        `job.executor_metadata`, followed by `job.save()`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} starts its containers by create and start.")
 
     @classmethod
     def validate_config(cls, base_url: str, config: Mapping[str, Any]) -> list[str]:
@@ -288,8 +311,11 @@ class ContainerExecutor(ABC):
         """
 
     @abstractmethod
-    def start(self, container_id: str) -> None:
-        """Start a container made by `create`. Call once: a second start may run it a second time."""
+    def start(self, container_id: str) -> str | None:
+        """Start a container made by `create`. Call once: a second start may run it a second time.
+
+        An engine that gives an id only now returns it: the container's from here on. None: it keeps its own.
+        """
 
     @abstractmethod
     def observe(self, ref: str) -> Observation | None:

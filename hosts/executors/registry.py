@@ -19,9 +19,11 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from hosts.errors import ConfigurationError, TallymanError
-from hosts.executors.capabilities import Capabilities, lacks
+from hosts.errors import ConfigurationError, ExecutorFailed, TallymanError
+from hosts.executors.capabilities import Capabilities, cannot, lacks
 from hosts.executors.contract import ContainerExecutor, EngineFacts, HostView
+from hosts.executors.launching import completed
+from hosts.masking import mask_text
 
 GROUP = "tallyman.executors"
 LONGEST_KIND = 20
@@ -74,6 +76,11 @@ def problems() -> list[str]:
     return found
 
 
+def is_built_in(kind: str) -> bool:
+    """Whether it is this program's own class that is used for the kind."""
+    return paths().get(kind) == EXECUTORS.get(kind, kind)
+
+
 def executor_class(kind: str) -> type[ContainerExecutor]:
     """The class for `executor_type`; ConfigurationError if there is none, or it cannot be imported."""
     rivals = _installed()[1].get(kind)
@@ -103,10 +110,7 @@ def executor_for(host: HostView) -> ContainerExecutor:
 
 def capabilities(kind: str) -> Capabilities:
     """What executors of this kind can; ConfigurationError as of `executor_class`."""
-    can = executor_class(kind).capabilities
-    if not isinstance(can, Capabilities):
-        raise ConfigurationError(f"The executor {kind!r} has no Capabilities, but {can!r}.")
-    return can
+    return executor_class(kind).capabilities
 
 
 def label(kind: str) -> str:
@@ -126,6 +130,14 @@ def lacking(kind: str, needs: frozenset[str]) -> list[str]:
         return [str(exc)]
 
 
+def limits(kind: str) -> list[str]:
+    """All that executors of this kind cannot do, in a few words each; or what is wrong with the executor."""
+    try:
+        return cannot(capabilities(kind))
+    except ConfigurationError as exc:
+        return [str(exc)]
+
+
 def settings_problems(kind: str, base_url: str, config: Mapping[str, Any]) -> list[str]:
     """Sentences that say what is wrong with a host's settings, or with its executor."""
     try:
@@ -140,7 +152,23 @@ def check_engine(view: HostView, timeout_seconds: float) -> EngineFacts:
     """What the engine says of itself; raises as an executor's `check` does. The host's own timeout wins."""
     view = dataclasses.replace(view, config={"timeout": timeout_seconds, **view.config})
     with contextlib.closing(executor_for(view)) as executor:
-        return executor.check()
+        try:
+            facts = executor.check()
+        except TallymanError:
+            raise
+        except Exception as exc:  # somebody else's code
+            raise ExecutorFailed(f"The executor {view.executor_type!r} {_failed('asked', exc)}") from exc
+    if not isinstance(facts, EngineFacts):
+        raise ExecutorFailed(f"The executor {view.executor_type!r} gave {facts!r}, which is no EngineFacts.")
+    return facts
+
+
+def configured_log_limit(kind: str, config: Mapping[str, Any]) -> int | None:
+    """As an executor's; None too where it cannot be asked."""
+    try:
+        return executor_class(kind).configured_log_limit(config)
+    except Exception:  # noqa: BLE001 (somebody else's code; its host shows what is wrong with it)
+        return None
 
 
 def _configured() -> dict[str, str]:
@@ -168,7 +196,9 @@ def _load(kind: str, path: str) -> type[ContainerExecutor]:
         raise ConfigurationError(f"The executor {kind!r} ({path}) {_failed('imported', exc)}") from exc
     if not (isinstance(found, type) and issubclass(found, ContainerExecutor)):
         raise ConfigurationError(f"The executor {kind!r} ({path}) is no subclass of ContainerExecutor.")
-    return found
+    if not isinstance(found.capabilities, Capabilities):
+        raise ConfigurationError(f"The executor {kind!r} ({path}) has capabilities that are no Capabilities.")
+    return completed(found)
 
 
 def _not_loaded(kind: str, error: ImportError) -> ConfigurationError:
@@ -178,4 +208,4 @@ def _not_loaded(kind: str, error: ImportError) -> ConfigurationError:
 
 
 def _failed(what: str, error: BaseException) -> str:
-    return f"failed when it was {what}: {type(error).__name__}: {error}"
+    return mask_text(f"failed when it was {what}: {type(error).__name__}: {error}")

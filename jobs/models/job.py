@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
@@ -10,7 +11,7 @@ from django.db.models.functions import Now
 from hosts.fields import EncryptedJSONField
 from hosts.ids import new_id
 from hosts.models import DockerHost
-from jobs import validators
+from jobs import needs, validators
 from jobs.models.template import ContainerTemplate
 from jobs.states import ENDED_STATUSES, OPEN_STATUSES, JobStatus
 
@@ -151,3 +152,11 @@ class ContainerJob(models.Model):
 
     def __str__(self) -> str:
         return self.name or str(self.id)
+
+    def clean(self) -> None:
+        """Refuse a new job that asks for what its host's executor cannot do."""
+        if not (self._state.adding and self.docker_host and self.template_id):
+            return
+        lacking = needs.lacking(self.docker_host.executor_type, self.template)
+        if lacking:
+            raise ValidationError({"docker_host": lacking})

@@ -67,7 +67,8 @@ class Dispatcher:
         step = next_step(run, now)
         if step is not None:
             self._do(run, step)
-        if run.state in (AttemptState.RUNNING, AttemptState.STOPPING) and not run.archived:
+        is_up = run.state in (AttemptState.RUNNING, AttemptState.STOPPING) and not run.archived
+        if is_up and self._engine.can.usage:
             self._engine.sampler.watch(run.attempt_id, run.container_id, run.usage)
 
     def _do(self, run: Run, step: Need) -> None:
@@ -92,14 +93,13 @@ class Dispatcher:
             run.busy = False
             progress.secrets_unreadable(run, exc, boot_clock())
             return
-        if progress.pull_first(run):
+        if self._engine.can.pull and progress.pull_first(run):
             run.busy = False
             return
         self._send(run, Need.ENSURE, steps.ensure, run.view)
 
     def _view(self, run: Run) -> JobView:
-        executor = self._engine.executor
-        lacking = lacks(executor.capabilities, needs(run.spec), label=executor.label or executor.kind)
+        lacking = lacks(self._engine.can, needs(run.spec), label=self._engine.executor.label)
         if lacking:
             raise ContainerExecutionError(
                 f"Its host's executor cannot run it. {' '.join(lacking)}",

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from hosts.executors.contract import HostView
-from hosts.executors.registry import executor_for
 from hosts.leases import Lease
 from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.inbox import Inbox, Wake
 from supervisor.worker.log_pump import LogPump
+from supervisor.worker.making import executor_within
 from supervisor.worker.pool import StepPool
 from supervisor.worker.sampler import SamplerOnDemand
 from supervisor.worker.steps import Hands
@@ -21,13 +21,16 @@ from supervisor.worker.watch import Watcher
 STEP_THREADS = 4
 START_THREADS = 4
 PULL_THREADS = 2
+_TIMEOUT_SECONDS = 30.0
 
 
 class Engine:
     """Pools for steps, starts, pulls and probes, the log pump, the event watcher and the usage sampler."""
 
     def __init__(self, host: HostView, lease: Lease, wake: Wake, crumb: Crumb) -> None:
-        self.executor = executor_for(host)
+        self.executor = executor_within(host)
+        self.can = self.executor.capabilities
+        self.timeout_seconds = _timeout(host)
         self.hands = Hands(self.executor, lease)
         self.inbox = Inbox(wake)
         close = self.executor.close
@@ -67,3 +70,9 @@ class Engine:
             part.stop()
         if "pump" in self.__dict__:
             self.pump.stop(timeout_seconds)
+
+
+def _timeout(host: HostView) -> float:
+    """How long one call may take, as the host's settings say."""
+    named = host.config.get("timeout")
+    return float(named) if isinstance(named, int | float) and named > 0 else _TIMEOUT_SECONDS

@@ -14,7 +14,7 @@ import structlog
 from django.db.models.functions import Now
 
 from hosts import leases
-from hosts.errors import ConfigurationError, DockerConnectionError, LeaseLost
+from hosts.errors import ConfigurationError, DockerConnectionError, EngineError, LeaseLost
 from hosts.executors.contract import Hint
 from hosts.identity import ProcessIdentity, boot_clock
 from hosts.leases import Lease
@@ -39,6 +39,7 @@ from supervisor.worker.steps import Harvest, StepDone
 logger = structlog.get_logger(__name__)
 
 _TAKE_AGAIN_SECONDS = 1.0
+_MAKE_AGAIN_SECONDS = 5.0
 _OLDEST_FIRST_EVERY = 8
 _LOOK_AGAIN_SECONDS = 0.5
 _ASK_FOR_ROOM_SECONDS = 0.2
@@ -102,7 +103,7 @@ class HostWorker:
             self._write(now)
             if self._poked or now >= self._poll_clock - self._slack:
                 self._poll(now)
-            if stopping.stop_due(self.runs.values(), now):
+            if stopping.stop_due(self.runs.values(), now, can_stop=self._engine.can.stop):
                 self._write(now)
             self._claim(now)
             self._dispatcher.dispatch(now)
@@ -154,10 +155,14 @@ class HostWorker:
         except ConfigurationError as exc:
             self._park(lease, exc)
             return False
+        except EngineError as exc:  # it asked its engine for something while it was made
+            self._take_clock = now + _MAKE_AGAIN_SECONDS
+            self._give_up_taking(lease, HostState.UNREACHABLE, exc)
+            return False
         self.lease, self._renew_clock = lease, now + leases.RENEW_EVERY_SECONDS
         self._log = self._log.bind(epoch=lease.epoch)
         self._keeper = HostKeeper(self.host, lease, self._engine, self.settings, self._log)
-        self._logbook = Logbook(self._engine)
+        self._logbook = Logbook(self._engine, self._engine.can)
         self._dispatcher = Dispatcher(self.runs, self._engine, self._keeper, self._logbook, self.settings)
         self._recorder = Recorder(self.runs, self._engine, self._dispatcher.pulls, self.host, self.settings)
         self._adopt(now)
@@ -167,7 +172,10 @@ class HostWorker:
 
     def _park(self, lease: Lease, error: ConfigurationError) -> None:
         self.is_parked, self.over = True, str(error)
-        changes = {"state": HostState.PARKED, "state_reason": str(error), "state_since_at": Now()}
+        self._give_up_taking(lease, HostState.PARKED, error)
+
+    def _give_up_taking(self, lease: Lease, state: HostState, error: Exception) -> None:
+        changes = {"state": state, "state_reason": str(error), "state_since_at": Now()}
         DockerHost.objects.filter(pk=self.host.pk).update(**changes)
         leases.release(lease)
 

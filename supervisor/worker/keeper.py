@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from hosts import condition, fitting
-from hosts.errors import ConfigurationError, EngineError, LeaseLost
+from hosts.errors import ConfigurationError, DockerConnectionError, EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
 from hosts.kept import KeptUpdate
 from hosts.leases import Lease
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 # What is due so soon is done with what is due now: an idle worker wakes up half as often.
 SLACK_SECONDS = 0.8
 _CHECK_EVERY_SECONDS = 10.0
+# An executor keeps its own timeouts; one that does not is called away after that many of them.
+_CALLS_OF_A_PROBE = 2
 # A host that stays away is asked ever more seldom, and not by all workers in step.
 _CHECK_AWAY_SECONDS = (1.0, 2.0, 5.0, 5.0, 5.0, 10.0)
 _JITTER = 0.2
@@ -66,6 +68,7 @@ class HostKeeper:
         self.may_touch = False
         self.has_answer = False
         self._probing = False
+        self._overdue_clock = float("inf")
         self._answers: list[StepDone] = []
         self._check_clock = 0.0
         self._list_clock = 0.0
@@ -98,15 +101,17 @@ class HostKeeper:
         """When this wants to be looked at again."""
         if self._answers:
             return 0.0
-        return float("inf") if self._probing else self._check_clock
+        return self._overdue_clock if self._probing else self._check_clock
 
     # ── asking ────────────────────────────────────────────────────────────────────────────────────────
 
     def probe(self, now: float) -> None:
         """Ask the engine who it is, or what is on it, when it is time."""
+        if self._probing and now >= self._overdue_clock:
+            self._note_silence()
         if self._probing or now < self._check_clock - (SLACK_SECONDS if self.may_touch else 0.0):
             return
-        self._probing = True
+        self._probing, self._overdue_clock = True, now + _CALLS_OF_A_PROBE * self._engine.timeout_seconds
         hands = self._engine.hands
         if self.may_touch and now >= self._list_clock:
             self._list_clock = now + _RECONCILE_EVERY_SECONDS
@@ -119,6 +124,13 @@ class HostKeeper:
         self._answers.append(done)
         self._probing = False
         self._check_clock = now + self._wait_after(done)
+
+    def _note_silence(self) -> None:
+        """What was asked has not come back, not even with an error: whatever comes of it still counts."""
+        self._overdue_clock = float("inf")
+        seconds = _CALLS_OF_A_PROBE * self._engine.timeout_seconds
+        error = DockerConnectionError(f"{self._host.name}: its executor hangs: no answer for {seconds:g} s.")
+        self._answers.append(StepDone(self._host.id, "CHECK", error=error))
 
     def cleaned(self) -> None:
         """A container that nobody needed is removed, or could not be: the next one may go."""

@@ -58,6 +58,8 @@ def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float,
     for attempt in mine.select_related("job").defer("job__secret_environment"):
         with crumb(attempt.id):
             run = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
+            if attempt.container_id and isinstance(attempt.job.executor_metadata, dict):
+                run.stored_metadata = attempt.job.executor_metadata
             poison.approach(run, now)
             if not run.is_poison:
                 run.usage, run.series = usage.restored(attempt)

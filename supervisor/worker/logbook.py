@@ -9,6 +9,7 @@ import structlog
 
 from hosts.errors import ContainerExecutionError
 from hosts.executors import frames
+from hosts.executors.capabilities import Capabilities
 from hosts.executors.contract import LogSource, Resume
 from jobs import logs
 from jobs.models import Attempt
@@ -26,23 +27,31 @@ _DRAIN_SECONDS = 5.0
 _LAST_IDLE_SECONDS = 30.0
 _LAST_READS = 20
 _LINE_OVERHEAD_BYTES = 32
+_LIVE = Capabilities(logs=True, live_logs=True)
 
 
 class Logbook:
     """Opens sources and hands them to the pump; main thread only."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, can: Capabilities = _LIVE) -> None:
+        self._engine, self._can = engine, can
 
     def advance(self, run: Run, now: float) -> None:
         """Do the next thing for the run's log, if there is one to be done now."""
         if run.state in {AttemptState.RUNNING, AttemptState.STOPPING}:
+            if not self._can.live_logs:
+                return
             if run.need is not Need.OBSERVE and run.log in {LogStage.NONE, LogStage.ENDED} and run.described:
                 self._open(run, LogStage.OPENING, now)
         elif run.need is Need.COLLECT:
             self._collect(run, now)
 
     def _collect(self, run: Run, now: float) -> None:
+        if not self._can.logs and run.log is not LogStage.DONE:
+            run.logs_note, run.log = "Its executor has no logs to give.", LogStage.DONE
+        self._read_to_the_end(run, now)
+
+    def _read_to_the_end(self, run: Run, now: float) -> None:
         if run.log is LogStage.DONE:
             run.need, run.log_clock = Need.END, 0.0
         elif run.log is LogStage.FOLLOWING:

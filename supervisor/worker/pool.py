@@ -10,7 +10,8 @@ from uuid import UUID
 
 import structlog
 
-from hosts.errors import ConfigurationError, EngineError
+from hosts.errors import ExecutorFailed, TallymanError
+from hosts.masking import mask_text
 from supervisor.worker.inbox import Inbox
 from supervisor.worker.steps import StepDone
 
@@ -58,8 +59,9 @@ def _done(task: Task) -> StepDone:
     run_id, step, call, args, kwargs = task
     try:
         return StepDone(run_id, step, result=call(*args, **kwargs))
-    except (EngineError, ConfigurationError) as exc:
+    except TallymanError as exc:
         return StepDone(run_id, step, error=exc)
-    except Exception as exc:  # an executor of somebody else's may raise anything; it must not end the thread
+    except (Exception, SystemExit) as exc:  # somebody else's executor may raise anything; the thread lives on
         logger.exception("step crashed", step=step, attempt_id=str(run_id))
-        return StepDone(run_id, step, error=exc)
+        reason = mask_text(f"The executor failed ({step.lower()}): {type(exc).__name__}: {exc}")
+        return StepDone(run_id, step, error=ExecutorFailed(reason))

@@ -54,7 +54,7 @@ def _done(run: Run, done: StepDone, now: float) -> None:
     """A step that has nothing to tell but that it was done."""
     match done.step:
         case "START":
-            _started(run, now)
+            _started(run, done.result, now)
         case "SIGNAL":
             run.engine_log.note("kill", run.signal)
             run.need, run.look_clock = Need.WATCH, now + _FIRST_LOOK_SECONDS
@@ -64,8 +64,10 @@ def _done(run: Run, done: StepDone, now: float) -> None:
             run.need = Need.GONE
 
 
-def _started(run: Run, now: float) -> None:
+def _started(run: Run, given_id: object, now: float) -> None:
     run.engine_log.note("start")
+    if isinstance(given_id, str) and 0 < len(given_id) <= _LONGEST_ID:
+        run.container_id = given_id
     soon = now + _FIRST_LOOK_SECONDS
     run.look_clock = now if run.heard_die else soon
     run.prepare("to_running", Need.WATCH, **_running_columns(run))
@@ -327,7 +329,11 @@ def _columns(run: Run, seen: Observation) -> dict[str, Any]:
         "container_id": seen.container_id,
         "discarding_id": run.discarding_id,
         "image_digest": seen.image_digest,
-        "executor_metadata": {**((run.view and run.view.saved_metadata) or {}), **seen.metadata},
+        "executor_metadata": {
+            **run.stored_metadata,
+            **((run.view and run.view.saved_metadata) or {}),
+            **seen.metadata,
+        },
     }
 
 

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from hosts.ids import new_id
+from jobs.states import NOT_STARTED
 from supervisor.worker import progress, steps
 from supervisor.worker.engine import PULL_THREADS, Engine
-from supervisor.worker.run import Run, must_withdraw
+from supervisor.worker.run import Need, Run, must_withdraw
 from supervisor.worker.steps import StepDone
 
 WRITE_EVERY_SECONDS = 1.0
 _LONGEST_IMAGE = 100
 _LONGEST_PHASE = 200
+_TOLD_AFTER = 2  # vain looks at what may be about to start
 
 
 @dataclass(slots=True)
@@ -103,7 +105,11 @@ class Pulls:
         }
 
     def _phases(self) -> dict[UUID, str]:
-        phases: dict[UUID, str] = {}
+        phases = {
+            run.attempt_id: run.last_trouble[:_LONGEST_PHASE]
+            for run in self._runs.values()
+            if run.need is Need.OBSERVE and run.trouble >= _TOLD_AFTER and run.state in NOT_STARTED
+        }
         for place, pull in enumerate(self._pulls.values()):
             for number, run in enumerate(self._waiting_for(pull.image)):
                 words = _words(pull, is_first=not number, is_queued=place >= PULL_THREADS)

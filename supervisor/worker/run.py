@@ -122,6 +122,7 @@ class Run:
     look_clock: float = 0.0
     heard_die: bool = False
     described: bool = False
+    stored_metadata: Mapping[str, Any] = field(default_factory=dict)  # of a container made by a former owner
     seen: Observation | None = None
     doomed: Observation | None = None
     verdict: Verdict | None = None

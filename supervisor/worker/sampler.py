@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 
-from hosts.errors import EngineError
+from hosts.errors import EngineError, ExecutorFailed
 from hosts.executors.contract import ContainerExecutor, Usage
 from jobs.measures import UsageTotals
 from jobs.usage import storable
@@ -132,6 +132,8 @@ class Sampler:
     def _read(self, target: _Target) -> Usage | None:
         try:
             read = self._executor.usage(target.container_id)
+            if not isinstance(read, Usage | None):
+                raise ExecutorFailed(f"usage gave {read!r}, which is no Usage.")
         except EngineError as exc:
             logger.debug("usage not read", reason=str(exc), attempt_id=str(target.run_id))
             return None

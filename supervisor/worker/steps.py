@@ -6,12 +6,12 @@ lease is asked whether it is still trusted: past that, a step gives up and nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from hosts.errors import DockerConnectionError, EngineError
+from hosts.errors import DockerConnectionError, EngineError, ExecutorFailed
 from hosts.executors.contract import (
     LABEL_PREFIX,
     ContainerExecutor,
@@ -54,7 +54,7 @@ class Hands:
 def ensure(hands: Hands, view: JobView) -> Observation:
     """Make the container; the answer is fresh, or it is what has its name already."""
     hands.guard()
-    return hands.executor.create(view)
+    return _observation(hands.executor.create(view), "create")
 
 
 def pull(hands: Hands, image: str, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
@@ -65,10 +65,13 @@ def pull(hands: Hands, image: str, progress: Callable[[str], None], cancelled: C
     hands.executor.pull(image, progress=progress, cancelled=cancelled)
 
 
-def start(hands: Hands, container_id: str) -> None:
-    """Start the container: sent once. An error that proves nothing is answered by `observe`."""
+def start(hands: Hands, container_id: str) -> str | None:
+    """Start the container: sent once. An error that proves nothing is answered by `observe`.
+
+    Its id from now on, if it has got another one by that.
+    """
     hands.guard()
-    hands.executor.start(container_id)
+    return hands.executor.start(container_id)
 
 
 def observe(hands: Hands, ref: str) -> Observation | None:
@@ -76,7 +79,8 @@ def observe(hands: Hands, ref: str) -> Observation | None:
     seen = hands.executor.observe(ref)
     if seen is None:
         _require_same_engine(hands)
-    return seen
+        return None
+    return _observation(seen, "observe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def glance(hands: Hands, ref: str) -> Observation | None:
 def check(hands: Hands) -> EngineFacts:
     """What the engine says of itself, and how long it took to say so."""
     began = boot_clock()
-    facts = hands.executor.check()
+    facts = _facts(hands)
     seconds = boot_clock() - began
     skew = abs((datetime.now(UTC) - facts.clock_at).total_seconds()) if facts.clock_at else None
     # The engine looked at its clock at some time in between.
@@ -126,7 +130,7 @@ def check(hands: Hands) -> EngineFacts:
 
 def _require_same_engine(hands: Hands) -> None:
     """Raise unless the engine we know answers: at its address another one may, which has nothing of ours."""
-    facts = hands.executor.check()
+    facts = _facts(hands)
     if hands.engine_id and facts.engine_id != hands.engine_id:
         raise DockerConnectionError(f"Another engine answers: {facts.engine_id}, not {hands.engine_id}.")
 
@@ -141,9 +145,10 @@ def discard(hands: Hands, container_id: str) -> Observation | None:
     """Delete a container that never started; what became of it if it has started after all."""
     hands.guard()
     seen = hands.executor.discard(container_id)
-    if seen is not None:
-        _require_same_engine(hands)
-    return seen
+    if seen is None:
+        return None
+    _require_same_engine(hands)
+    return _observation(seen, "discard")
 
 
 def clear(hands: Hands, container_id: str) -> None:
@@ -166,9 +171,39 @@ def reap(hands: Hands, orphan: Observation, how: str) -> None:
 
 def open_log(hands: Hands, container_id: str, resume: Resume, *, follow: bool) -> LogSource:
     """A source of what is not stored yet."""
-    return hands.executor.open_log(container_id, resume, follow=follow)
+    source = hands.executor.open_log(container_id, resume, follow=follow)
+    if not all(callable(getattr(source, name, None)) for name in ("fileno", "read", "close")):
+        raise ExecutorFailed(f"open_log gave {source!r}, which is no LogSource.")
+    return source
 
 
 def list_containers(hands: Hands) -> list[Observation]:
     """Every container of this installation on the engine."""
-    return hands.executor.list_containers()
+    return [_observation(seen, "list_containers") for seen in hands.executor.list_containers()]
+
+
+# What an executor gives is looked at here, on the thread that asked: no worker is to stumble over it later.
+
+
+def _facts(hands: Hands) -> EngineFacts:
+    facts = hands.executor.check()
+    if not isinstance(facts, EngineFacts) or not isinstance(facts.engine_id, str) or not facts.engine_id:
+        raise ExecutorFailed(f"check gave {facts!r}, which is no EngineFacts with an engine_id.")
+    return facts
+
+
+def _observation(seen: object, method: str) -> Observation:
+    """What a method gave, if it is what it has to give."""
+    if not isinstance(seen, Observation):
+        raise ExecutorFailed(f"{method} gave {seen!r}, which is no Observation.")
+    texts = (seen.container_id, seen.name, seen.state)
+    if not all(isinstance(one, str) for one in texts) or seen.state not in _STATES:
+        raise ExecutorFailed(f"{method} gave a container of id, name and state {texts!r}.")
+    if not (isinstance(seen.labels, Mapping) and isinstance(seen.metadata, Mapping)):
+        raise ExecutorFailed(f"{method} gave labels or metadata of {seen.name} that are no mapping.")
+    if not isinstance(seen.exit_code, int | None):
+        raise ExecutorFailed(f"{method} gave {seen.exit_code!r} as the exit code of {seen.name}.")
+    return seen
+
+
+_STATES = {"created", "running", "exited"}

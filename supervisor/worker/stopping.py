@@ -13,6 +13,7 @@ from jobs.states import NOT_STARTED, AttemptState, StopReason
 from supervisor.worker.run import Need, Run
 
 _KILL_AGAIN_SECONDS = 10.0
+_TO_BE_STARTED = (Need.ENSURE, Need.PULL, Need.START)
 
 
 def stop_wanted(run: Run, now: float) -> StopReason | None:
@@ -36,13 +37,17 @@ def want_cancel(run: Run, now: float, *, force: bool) -> None:
         run.kill_clock = now if run.signal not in {"", "KILL"} else run.kill_clock
 
 
-def stop_due(runs: Iterable[Run], now: float) -> bool:
+def stop_due(runs: Iterable[Run], now: float, *, can_stop: bool = True) -> bool:
     """Begin to stop the runs that are cancelled or over their time, and go on with those being stopped.
 
-    Whether there is something to be written before the first signal of one.
+    Whether there is something to be written before the first signal of one. What cannot be stopped ends by
+    itself, and with its own result.
     """
     begun = False
     for run in runs:
+        if not can_stop:
+            run.deadline_clock = None
+            continue
         reason = stop_wanted(run, now) if run.state is AttemptState.RUNNING and run.move is None else None
         if reason:
             run.prepare(
@@ -80,7 +85,8 @@ def begin(run: Run, now: float) -> None:
 
 
 def _may_be_late(run: Run) -> bool:
-    return run.state in NOT_STARTED and not (run.withdrawing or run.start_sent)
+    # Where only the engine knows whether it has started, it is asked however late it is.
+    return run.state in NOT_STARTED and run.need in _TO_BE_STARTED and not (run.withdrawing or run.start_sent)
 
 
 def clocks_of(run: Run) -> list[float]:

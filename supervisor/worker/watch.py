@@ -15,6 +15,8 @@ logger = structlog.get_logger(__name__)
 
 # What follows from our own steps, whose answers wake the main thread.
 _NO_NEWS = {"create", "start", "destroy"}
+# How often each container of an executor that hears of nothing is looked at.
+_LOOK_SECONDS = 2.0
 _RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -44,6 +46,8 @@ class Watcher:
             self._stop.close()
 
     def _follow(self) -> None:
+        if not self._executor.capabilities.hints:
+            self._remind()
         failures = 0
         while not self._stop.is_set():
             try:
@@ -58,6 +62,11 @@ class Watcher:
                 self._hint(Hint(container_id=None, action="disconnected"))
                 self._stop.wait(_RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)])
                 failures += 1
+
+    def _remind(self) -> None:
+        """Say now and then that it is time to look; a hint of nothing else ever comes."""
+        while not self._stop.wait(_LOOK_SECONDS):
+            self._hint(Hint(container_id=None, action="look"))
 
     def _hint(self, hint: Hint) -> None:
         # Each action apart: a memory kill must not vanish behind the exit that follows it.

@@ -1,8 +1,9 @@
 """The executor for machines without containers: every job is a plain process, under the same contract.
 
-What a process cannot have is left out, and said: images and networks are ignored, there is no file system of
-its own, and no other user. `memory_limit` bounds the data segment of each process (RLIMIT_DATA: what it
-allocates, not what it maps), `cpu_limit`, rounded up, is the number of CPUs it may run on. Linux only.
+What a process cannot have is left out, and said: images are ignored, a job that asks for networks or a
+terminal is refused, there is no file system of its own, and no other user. `memory_limit` bounds the data
+segment of each process (RLIMIT_DATA: what it allocates, not what it maps), `cpu_limit`, rounded up, is the
+number of CPUs it may run on. Linux only.
 """
 
 from __future__ import annotations
