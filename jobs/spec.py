@@ -161,6 +161,8 @@ def thaw(
             cpu_limit=spec["cpu_limit"],
             timeout_seconds=spec["timeout_seconds"],
             max_log_bytes=spec["max_log_bytes"],
+            stop_signal=spec["stop_signal"],
+            stop_grace_seconds=spec.get("stop_grace_seconds"),
         ),
         tty=bool(spec["tty"]),
         command=tuple(shlex.split(spec["command"])),
@@ -169,6 +171,7 @@ def thaw(
             "TALLYMAN_JOB_ID": str(attempt.job_id),
             "TALLYMAN_ATTEMPT": str(attempt.number),
         },
+        secret_names=frozenset(key for key, entry in spec["environment"].items() if "value" not in entry),
         networks=tuple(Network(name=name, aliases=tuple(aliases)) for name, aliases in spec["networks"]),
     )
 

@@ -63,6 +63,8 @@ class TemplateView:
     cpu_limit: float | None  # cores
     timeout_seconds: int
     max_log_bytes: int = 0  # what is kept of a log; 0: not said
+    stop_signal: str = ""  # empty: not said; what is sent is said by `signal`
+    stop_grace_seconds: int | None = None  # how long after it KILL follows; None: not said
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +72,8 @@ class JobView:
     """One attempt, as an executor sees it.
 
     `command` is the argv to run (empty: the image's own), `environment` is merged and complete,
-    secrets included: never log it. `save()` hands `executor_metadata` to the worker.
+    secrets included: never log it; `secret_names` says which of it are secrets. `save()` hands
+    `executor_metadata` to the worker.
     """
 
     id: UUID
@@ -82,6 +85,7 @@ class JobView:
     template: TemplateView
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret_names: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
     tty: bool = False
     executor_metadata: dict[str, Any] = field(default_factory=dict)

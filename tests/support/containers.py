@@ -102,9 +102,15 @@ def drain(source: LogSource, budget: int = 1 << 20) -> Iterator[bytes]:
                 yield data
             else:
                 assert time.monotonic() < deadline, "the log did not end in time"
-                select.select([source], [], [], LOG_SECONDS)
+                _wait_for_more(source)
     finally:
         source.close()
+
+
+def _wait_for_more(source: LogSource) -> None:
+    descriptor = source.fileno()
+    waiting = [descriptor] if descriptor >= 0 else []  # without one, only reading can tell
+    select.select(waiting, [], [], LOG_SECONDS if waiting else 0.05)
 
 
 def read_log(

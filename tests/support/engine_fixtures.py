@@ -10,6 +10,7 @@ from tests.support import engines
 from tests.support.engines import Engine
 from tests.support.foreign_engine import ForeignEngine, foreign_engine
 from tests.support.requirements import missing
+from tests.support.swarms import SwarmNode, running_swarm
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,21 @@ def docker_engine() -> Iterator[Engine | ForeignEngine]:
         return
     with engines.running_engine() as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def _swarm() -> Iterator[SwarmNode]:
+    if reason := engines.unavailable():
+        missing("docker", reason)
+    with running_swarm() as node:
+        yield node
+
+
+@pytest.fixture
+def swarm(_swarm: SwarmNode) -> Iterator[SwarmNode]:
+    """A swarm of one node, shared by all tests and not to be stopped; empty when a test gets it."""
+    yield _swarm
+    _swarm.clear()
 
 
 @pytest.fixture

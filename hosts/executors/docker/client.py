@@ -71,10 +71,15 @@ class Client:
         return self._call("GET", path, params)
 
     def post(
-        self, path: str, *, params: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """POST, as `get`."""
-        return self._call("POST", path, params, body)
+        return self._call("POST", path, params, body, headers)
 
     def delete(self, path: str, *, params: Mapping[str, Any] | None = None) -> Reply:
         """DELETE, as `get`."""
@@ -111,9 +116,14 @@ class Client:
             session.close()
 
     def _call(
-        self, method: str, path: str, params: Mapping[str, Any] | None, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        reply = self._request(method, f"/v{self.version()}{path}", params, body)
+        reply = self._request(method, f"/v{self.version()}{path}", params, body, headers)
         if reply.status == HTTPStatus.BAD_REQUEST and _OTHER_VERSION in reply.message:
             # Another engine than the one we asked: nothing that it refuses so says anything about a job.
             self._version = ""
@@ -126,19 +136,20 @@ class Client:
         path: str,
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         data = None if body is None else json.dumps(body)
         with translated(self._endpoint.name):
             session = self._session()
             if isinstance(session, LocalSession):
-                status, content = session.request(method, path, params, data, self._endpoint.timeout)
+                status, content = session.request(method, path, params, data, self._endpoint.timeout, headers)
                 return _reply(status, content.decode("utf-8", "replace"))
             response = session.request(
                 method,
                 session.base_url + path,
                 params=params,
                 data=data,
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": "application/json", **(headers or {})},
                 timeout=self._timeout(),
             )
         # Not response.text: it would guess at the encoding, at length.

@@ -31,7 +31,7 @@ def watch(endpoint: Endpoint, version: str, installation: UUID, stop: threading.
 
     The hint `connected` says that whatever came before may have been missed; it may come more than once.
     """
-    request = _request(version, installation)
+    request = news_request(version, installation)
     while not stop.is_set():
         with JsonLines(endpoint, request, stop.is_set, wake=descriptor_of(stop)) as lines:
             quiet = yield from _hints(endpoint.name, lines)
@@ -48,13 +48,14 @@ def _hints(name: str, lines: JsonLines) -> Generator[Hint, None, bool]:
         yield Hint(container_id=None, action="connected")
     try:
         for event in lines:
-            yield _hint(event)
+            yield hint_of(event)
     except Silence:
         return True
     return False
 
 
-def _hint(event: dict[str, Any]) -> Hint:
+def hint_of(event: dict[str, Any]) -> Hint:
+    """What an engine's event says."""
     actor = event.get("Actor") or {}
     attributes = actor.get("Attributes") or {}
     nanoseconds = event.get("timeNano")
@@ -74,7 +75,8 @@ def _detail(attributes: dict[str, Any]) -> str:
     return ""
 
 
-def _request(version: str, installation: UUID) -> Request:
+def news_request(version: str, installation: UUID, idle_seconds: float = IDLE_SECONDS) -> Request:
+    """The request for the news of all containers of an installation on one engine."""
     ours = f"{LABEL_PREFIX}installation={installation}"
     filters = {"type": ["container"], "label": [ours], "event": _ACTIONS}
     # All that the engine remembers (256 events at most) comes first: what happened while nobody listened.
@@ -82,5 +84,5 @@ def _request(version: str, installation: UUID) -> Request:
         target=wire.target(f"/v{version}/events", {"since": 1, "filters": filters}),
         connect_seconds=CONNECT_SECONDS,
         answer_seconds=ANSWER_SECONDS,
-        idle_seconds=IDLE_SECONDS,
+        idle_seconds=idle_seconds,
     )

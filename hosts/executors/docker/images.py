@@ -107,6 +107,11 @@ def _follow(lines: JsonLines, image: str, report: PullProgress, host: str, login
         report.take(line)
 
 
+def login_headers(image: str, config: Mapping[str, Any]) -> Mapping[str, str]:
+    """The header by which an engine learns the login for an image's registry; empty where there is none."""
+    return _Login.at(split_reference(image)[0], config).headers
+
+
 @dataclass(frozen=True, slots=True)
 class _Login:
     """What we tell a registry about ourselves, if anything: the host's own login, else this machine's."""

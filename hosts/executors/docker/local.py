@@ -30,12 +30,18 @@ class LocalSession:
         self._reader: io.BufferedReader | None = None
 
     def request(
-        self, method: str, path: str, params: Mapping[str, Any] | None, body: str | None, timeout: float
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        body: str | None,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
         """Status and body of the answer. Sent once: what becomes of a request without answer is not known."""
         connection = self._connected(timeout)
         try:
-            connection.sendall(_request(method, path, params, body))
+            connection.sendall(_request(method, path, params, body, headers or {}))
             assert self._reader is not None
             status, content, keep = _answer(self._reader)
         except BaseException:
@@ -79,13 +85,16 @@ def _is_readable(connection: socket.socket) -> bool:
     return bool(looking.poll(0))
 
 
-def _request(method: str, path: str, params: Mapping[str, Any] | None, body: str | None) -> bytes:
+def _request(
+    method: str, path: str, params: Mapping[str, Any] | None, body: str | None, headers: Mapping[str, str]
+) -> bytes:
     target = quote(path, safe=_SAFE)
     if params:
         target += f"?{urlencode({key: value for key, value in params.items() if value is not None})}"
     content = b"" if body is None else body.encode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = (
-        f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
+        f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n{more}"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     return head.encode("ascii") + content

@@ -168,9 +168,17 @@ class DockerLog:
 
 
 def open_log(
-    endpoint: Endpoint, version: str, container_id: str, resume: Resume, *, follow: bool
+    endpoint: Endpoint,
+    version: str,
+    container_id: str,
+    resume: Resume,
+    *,
+    follow: bool,
+    of: str = "containers",
 ) -> DockerLog:
     """The log after what is stored. Waits for the connection only, 5 s at most.
+
+    With `of="tasks"` it is the log of a swarm's task, which any manager gets from the task's node.
 
     A refusal (no such container, say) is raised by the first reads, not here.
     """
@@ -182,7 +190,7 @@ def open_log(
         params["since"] = overlap.since
     connection = wire.open_request(
         endpoint,
-        wire.target(f"/v{version}/containers/{container_id}/logs", params),
+        wire.target(f"/v{version}/{of}/{container_id}/logs", params),
         # Following, the engine flushes every line: as chunks that would cost it and us half as much again.
         # Not following, the last chunk is the only proof that the log was not cut off.
         http="1.0" if follow else "1.1",

@@ -44,7 +44,7 @@ def observation(inspected: Mapping[str, Any], image_digest: str) -> Observation:
         finished_at=moment(status.get("FinishedAt")),
         error=error,
         image_digest=image_digest,
-        log_limit_bytes=_log_limit(inspected["HostConfig"].get("LogConfig") or {}),
+        log_limit_bytes=log_limit(inspected["HostConfig"].get("LogConfig") or {}),
         metadata={
             "container_name": name,
             "container_id": inspected["Id"],
@@ -56,7 +56,7 @@ def observation(inspected: Mapping[str, Any], image_digest: str) -> Observation:
     )
 
 
-def _log_limit(log_config: Mapping[str, Any]) -> int | None:
+def log_limit(log_config: Mapping[str, Any]) -> int | None:
     """How much of a log the engine surely holds before it begins to drop its oldest part; None: all of it."""
     driver, options = log_config.get("Type"), log_config.get("Config") or {}
     size = size_in_bytes(str(options.get("max-size") or _DEFAULT_LOG_SIZES.get(str(driver), "")))

@@ -63,14 +63,15 @@ def _host_config(config: Mapping[str, Any], job: JobView) -> dict[str, Any]:
         # A container that ended must stay until its log and exit code are recorded, and never run again.
         "AutoRemove": False,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        "LogConfig": {"Type": "local", "Config": _log_options(config, job)},
+        "LogConfig": {"Type": "local", "Config": log_options(config, job)},
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": PIDS_LIMIT,
         **_limits(job),
     }
 
 
-def _log_options(config: Mapping[str, Any], job: JobView) -> dict[str, str]:
+def log_options(config: Mapping[str, Any], job: JobView) -> dict[str, str]:
+    """How the engine shall keep the log, so that it loses nothing of what is wanted of it."""
     size = config.get("log_max_size") or f"{-(-log_file_bytes(job.template.max_log_bytes) // _GIBIBYTE)}g"
     return {"max-size": size, "max-file": "2", "compress": "false"}
 
