@@ -115,6 +115,13 @@ class FakeCloudRun:
         """How many such calls there were."""
         return sum(called == method and re.search(path, where) is not None for called, where in self.calls)
 
+    def make_foreign(self, name: str) -> None:
+        """A Job of somebody else."""
+        container = {"image": "gcr.io/somebody/else"}
+        given = {"template": {"template": {"containers": [container], "maxRetries": 0}}}
+        with self.lock:
+            self.jobs[name] = FakeJob(_new_body(name, given))
+
     # ── answering ─────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, method: str, target: str, headers: Any, body: bytes) -> dict[str, Any]:

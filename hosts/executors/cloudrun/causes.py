@@ -17,6 +17,10 @@ _NO_START = re.compile(
     r"(?:container|application) (?:failed to (?:start|load)|exec likely failed)|failed to create containerd",
     re.IGNORECASE,
 )
+_CODES = (
+    (re.compile(r"no such file|not found", re.IGNORECASE), 127),
+    (re.compile(r"permission denied|exec format", re.IGNORECASE), 126),
+)
 _QUOTA = re.compile(r"quota|resource.?exhausted|no (?:available )?capacity", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"permission|actas", re.IGNORECASE)
 _DEADLINE_EXCEEDED = 4  # google.rpc.Code
@@ -63,6 +67,7 @@ class Cause:
     ended_by: EndedBy = ""
     failure_class: str = ""
     oom_killed: bool = False
+    exit_code: int | None = None  # as a shell has it, for a command that could not be run
 
 
 def cause(told: Told) -> Cause:
@@ -78,8 +83,14 @@ def cause(told: Told) -> Cause:
     return Cause() if told.ran and not _NO_START.search(told.message) else _never_ran(told.message)
 
 
+def _code_of(message: str) -> int | None:
+    if not _NO_START.search(message):
+        return None
+    return next((code for pattern, code in _CODES if pattern.search(message)), None)
+
+
 def _never_ran(message: str) -> Cause:
     for pattern, ended_by, failure_class in _NEVER_RAN:
         if pattern.search(message):
-            return Cause(ended_by, failure_class)
+            return Cause(ended_by, failure_class, exit_code=_code_of(message))
     return Cause("infra", "not_started")

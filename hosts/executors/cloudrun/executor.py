@@ -68,7 +68,7 @@ class CloudRunExecutor(ContainerExecutor):
         self._settings = Settings.of(host.base_url, host.config)
         self._made: Api | None = None
         self._lock = threading.Lock()
-        self._reader = LogReader(lambda: self._api, self._settings, host.name)
+        self._reader = LogReader(lambda: self._api, self._settings, host.name, self._has_ended)
 
     @classmethod
     def validate_config(cls, base_url: str, config: Mapping[str, Any]) -> list[str]:
@@ -182,7 +182,9 @@ class CloudRunExecutor(ContainerExecutor):
         raise DockerConnectionError(f"{self.host.name}: {container_id} changed while it was discarded.")
 
     def open_log(self, container_id: str, resume: Resume, *, follow: bool) -> LogSource:
-        """The log after what is stored, also of a Job that is gone: Cloud Logging keeps it."""
+        """The log after what is stored; DockerConnectionError if the Job is gone."""
+        if self._find(container_id) is None:
+            raise DockerConnectionError(f"{self.host.name}: {container_id} is gone, and its log with it.")
         return self._reader.open(container_id, resume, follow=follow)
 
     def watch(self, stop: threading.Event) -> Iterator[Hint]:
@@ -204,6 +206,13 @@ class CloudRunExecutor(ContainerExecutor):
                     raise ConfigurationError(_EXTRA.format(exc)) from exc
                 self._made = Api(self._settings)
             return self._made
+
+    def _has_ended(self, container_id: str) -> bool:
+        """Whether an execution is over, or gone; for the thread that reads the logs."""
+        job = self._api.get_job(container_id.rpartition("-")[0])
+        if job is None or readings.id_of(job) != container_id:
+            return True
+        return readings.listed(self._settings, job).state == "exited"
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -33,6 +33,7 @@ _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _GROWTH = 1.0, 10.0, 1.5
 _SHORTEST_WAIT_SECONDS = 0.05
 _THROTTLED_WAIT_SECONDS = 10.0
 _IDLE_SECONDS = 5.0
+_ASK_EVERY_SECONDS = 1.0
 
 
 class Quota:
@@ -60,14 +61,15 @@ class Quota:
 class CloudLog:
     """A LogSource. `fill` is for the thread that reads, the rest for the one that it is read for."""
 
-    def __init__(self, walk: Walk, settings: Settings, host: str, forget: Callable[[CloudLog], None]) -> None:
-        self._walk, self._settings, self._host, self._forget = walk, settings, host, forget
+    def __init__(self, walk: Walk, settings: Settings, forget: Callable[[CloudLog], None]) -> None:
+        self._walk, self._settings, self._forget = walk, settings, forget
         self._lock = threading.Lock()
         self._parts: deque[bytes] = deque()
         self._size = 0
         self._failure: EngineError | None = None
         self._flag = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wait = _FIRST_WAIT_SECONDS
+        self._ask_clock = 0.0
         self.due = 0.0
 
     def fileno(self) -> int:
@@ -126,6 +128,16 @@ class CloudLog:
         self.wake()
         return skew
 
+    def end_if(self, has_ended: Callable[[str], bool]) -> None:
+        """End a followed log soon after its execution. That proves nothing: it is read once more then."""
+        now = time.monotonic()
+        if not self._walk.follow or self._walk.has_more or now < self._ask_clock:
+            return
+        self._ask_clock = now + _ASK_EVERY_SECONDS
+        if has_ended(self._walk.container_id):
+            self._walk.is_over, self.due = True, math.inf
+            self.wake()
+
     def fail(self, error: EngineError) -> None:
         """It cannot be read on: `read` raises this once all that was read before is taken."""
         self._failure, self.due = error, math.inf
@@ -147,8 +159,10 @@ class CloudLog:
 class LogReader:
     """Reads all the logs of a host that are open, in a thread that is there as long as there are any."""
 
-    def __init__(self, api: Callable[[], Api], settings: Settings, host: str) -> None:
-        self._api, self._settings, self._host = api, settings, host
+    def __init__(
+        self, api: Callable[[], Api], settings: Settings, host: str, has_ended: Callable[[str], bool]
+    ) -> None:
+        self._api, self._settings, self._host, self._has_ended = api, settings, host, has_ended
         self._changed = threading.Condition()
         self._sources: list[CloudLog] = []
         self._thread: threading.Thread | None = None
@@ -157,7 +171,11 @@ class LogReader:
     def open(self, container_id: str, resume: Resume, *, follow: bool) -> CloudLog:
         """The log after what is stored. Nothing is asked yet."""
         walk = Walk(self._settings, container_id, resume, follow=follow, clock=time.monotonic())
-        source = CloudLog(walk, self._settings, self._host, self._forget)
+        source = CloudLog(walk, self._settings, self._forget)
+        if resume.end:
+            # What came late may stand before it: that is found by all that is stored of the last minute only.
+            source.fail(DockerConnectionError(f"{self._host}: a log of Cloud Logging has no known end."))
+            return source
         with self._changed:
             self._sources.append(source)
             if self._thread is None:
@@ -178,6 +196,7 @@ class LogReader:
             while (source := self._next()) is not None:
                 try:
                     skew = source.fill(api, skew)
+                    source.end_if(self._has_ended)
                 except ApiError as error:
                     self._refused(source, error)
         except BaseException as exc:

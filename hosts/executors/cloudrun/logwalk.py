@@ -28,7 +28,7 @@ class Walk:
     def __init__(
         self, settings: Settings, container_id: str, resume: Resume, *, follow: bool, clock: float
     ) -> None:
-        self._settings, self._container_id, self._follow = settings, container_id, follow
+        self._settings, self.container_id, self.follow = settings, container_id, follow
         self._since, self._stored = _resumed(resume)
         self._newest = self._since
         self._until = ""
@@ -51,7 +51,7 @@ class Walk:
             return {**self._body, "pageToken": self._page_token}
         self._found, self._pass_clock = False, clock
         until = self._until
-        if self._follow:
+        if self.follow:
             until = _text(now - timedelta(seconds=self._settings.log_settle_seconds))
         self._body = {
             "resourceNames": [f"projects/{self._settings.project}"],
@@ -84,10 +84,10 @@ class Walk:
 
     def _end_pass(self, now: datetime) -> list[bytes]:
         if self._newest:
-            looked_back = self._newest if self._follow else _earlier(self._newest, LOOK_BACK)
+            looked_back = self._newest if self.follow else _earlier(self._newest, LOOK_BACK)
             self._since = max(self._since, looked_back)
         self._seen = {key: None for key in self._seen if key[0] >= self._since}
-        if self._follow:
+        if self.follow:
             return []
         # Whatever runs is over by now, and what somebody else writes later is none of its log.
         self._until = self._until or _text(now + _AFTER_END)
@@ -97,13 +97,13 @@ class Walk:
         return self._assembler.rest() if self.is_over else []
 
     def _filter(self, until: str) -> str:
-        settings, job = self._settings, naming.split_id(self._container_id)
+        settings, job = self._settings, naming.split_id(self.container_id)
         logs = " OR ".join(f'"{name}"' for name in entries.log_names(settings.project))
         terms = [
             'resource.type="cloud_run_job"',
-            f'resource.labels.job_name="{job[0] if job else self._container_id}"',
+            f'resource.labels.job_name="{job[0] if job else self.container_id}"',
             f'resource.labels.location="{settings.region}"',
-            f'labels."run.googleapis.com/execution_name"="{self._container_id}"',
+            f'labels."run.googleapis.com/execution_name"="{self.container_id}"',
             f"logName=({logs})",
         ]
         terms += [f'timestamp>="{self._since}"'] if self._since else []
@@ -113,15 +113,12 @@ class Walk:
 
 def _resumed(resume: Resume) -> tuple[str, Counter[bytes]]:
     """From when on to read, and the frames from then on that are stored already."""
-    known = resume.tail or resume.end
-    if not resume.newest or not known:
-        return "", Counter()
-    stored = Counter(frames.pack(one.stream, one.time, one.payload) for one in frames.walk(known))
+    stored = Counter(frames.pack(one.stream, one.time, one.payload) for one in frames.walk(resume.tail))
+    if not resume.newest:
+        return "", stored
     if resume.covers:
         return entries.stamp(resume.covers), stored
-    if resume.tail:
-        return _earlier(resume.newest, timedelta(seconds=resume.tail_seconds)), stored
-    return min(one.time for one in frames.walk(known)).decode(), stored
+    return _earlier(resume.newest, timedelta(seconds=resume.tail_seconds)), stored
 
 
 def _earlier(time: str, by: timedelta) -> str:

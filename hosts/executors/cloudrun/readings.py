@@ -128,7 +128,8 @@ def _end(execution: run_v2.Execution, tasks: tuple[run_v2.Task, ...]) -> dict[st
         code=next((status.code for status in said if status.code), 0),
         ran=exit_code is not None or any(task.start_time for task in tasks),
     )
-    return {**ended, "exit_code": exit_code, **_told(cause(told), message)}
+    found = cause(told)
+    return {**ended, "exit_code": exit_code or found.exit_code, **_told(found, message)}
 
 
 def _told(found: Cause, message: str) -> dict[str, Any]:
