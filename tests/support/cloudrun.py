@@ -68,6 +68,7 @@ class CloudBench:
             "credentials_file": str(write_credentials(folder, fake)),
             "timeout": 5,
             "log_settle_seconds": SETTLE_SECONDS,
+            "log_reads_per_minute": 6000,
             **config,
         }
         self.executor = self.another_executor()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 import threading
 import time
 import uuid
@@ -89,12 +90,12 @@ class FakeCloudRun:
         self.lag_of_read = 0.0  # a new Job is not found at first
         self.missing_images: set[str] = set()
         self.denied_images: set[str] = set()
+        self.denied_for_lack_of_quota: set[str] = set()
         self.starts_refused: dict[str, str] = {}  # image: what the task's status says
         self.calls_a_second: float | None = None
         self._window: list[float] = []
         handler = type("Handler", (_Handler,), {"fake": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -204,6 +205,8 @@ class FakeCloudRun:
                 "job_id", f"{name!r}: must be less than 50 lower case letters, digits, dashes"
             )
         _check(name, given)
+        if _image(given) in self.denied_for_lack_of_quota:
+            raise errors.of_quota()
         with self.lock:
             with contextlib.suppress(Refusal):
                 self._job(name)
@@ -270,7 +273,7 @@ class FakeCloudRun:
 
     def _condition(self, job: FakeJob, *, ready: bool) -> dict[str, Any]:
         condition = {"type": "Ready", "lastTransitionTime": job.body["updateTime"]}
-        image = job.body["template"]["template"]["containers"][0]["image"]
+        image = _image(job.body)
         if not ready:
             return {**condition, "state": "CONDITION_RECONCILING"}
         if image in self.missing_images:
@@ -319,6 +322,10 @@ class FakeCloudRun:
 
     def _tasks(self, name: str, execution: str) -> dict[str, Any]:
         return {"tasks": [self._execution(name, execution).task()]}
+
+
+def _image(job: dict[str, Any]) -> str:
+    return job["template"]["template"]["containers"][0]["image"]
 
 
 def _failed(message: str) -> dict[str, Any]:
@@ -370,6 +377,16 @@ def _check(name: str, job: dict[str, Any]) -> None:
         raise errors.invalid("resources.limits.memory", "Invalid value specified for memory.")
     if task.get("maxRetries", 3) != 0:  # what the service would run again by itself, the tests must not meet
         raise errors.invalid("maxRetries", "this fake runs nothing twice")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever is killed hangs up: that is no news. Anything else is."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -75,6 +75,11 @@ def throttled(service: str) -> Refusal:
     )
 
 
+def of_quota() -> Refusal:
+    words = "Quota violated: CpuAllocPerProjectRegion requested: 8000 allowed: 4000."
+    return Refusal(400, "FAILED_PRECONDITION", words)
+
+
 def invalid(field: str, words: str) -> Refusal:
     return Refusal(
         400,

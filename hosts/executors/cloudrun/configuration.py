@@ -11,6 +11,7 @@ from hosts.executors.cloudrun import resources
 
 TIMEOUT_SECONDS = 30.0
 SETTLE_SECONDS = 8.0
+READS_A_MINUTE = 60.0  # of a project's log entries, unless Google has granted it more
 LONGEST_TASK_SECONDS = 7 * 24 * 3600  # Cloud Run ends whatever runs longer
 MOST_RETRIES = 100
 
@@ -20,6 +21,12 @@ _ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _CONNECTOR = re.compile(r"projects/[^/]+/locations/[^/]+/connectors/[^/]+")
 _SECONDS = re.compile(r"([0-9]+)s?")
 _URL = re.compile(r"https?://[^/\s]+/?")
+
+_RANGES = (
+    ("timeout", 0.001, 3600, "of seconds"),
+    ("log_settle_seconds", 0, 600, "of seconds"),
+    ("log_reads_per_minute", 1, 1_000_000, "of reads"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,7 @@ class Settings:
     credentials_file: str = ""
     timeout: float = TIMEOUT_SECONDS
     log_settle_seconds: float = SETTLE_SECONDS
+    log_reads_per_minute: float = READS_A_MINUTE
 
     @classmethod
     def of(cls, base_url: str, config: Mapping[str, Any]) -> Settings:
@@ -53,6 +61,7 @@ class Settings:
             logging_url=str(config.get("logging_url") or url).rstrip("/"),
             timeout=float(config.get("timeout") or TIMEOUT_SECONDS),
             log_settle_seconds=float(config.get("log_settle_seconds", SETTLE_SECONDS)),
+            log_reads_per_minute=float(config.get("log_reads_per_minute") or READS_A_MINUTE),
         )
 
     @property
@@ -125,11 +134,11 @@ def _numbers(config: Mapping[str, Any]) -> list[str]:
     retried = config.get("max_retries")
     if retried is not None and not _is_count(retried):
         found.append(f"max_retries must be a whole number, 0 to {MOST_RETRIES}, not {retried!r}.")
-    for key, least in (("timeout", 0.001), ("log_settle_seconds", 0)):
+    for key, least, most, unit in _RANGES:
         value = config.get(key)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (is_number and least <= value <= 3600):  # noqa: PLR2004
-            found.append(f"{key} must be a number of seconds, 3600 at most, not {value!r}.")
+        if value is not None and not (is_number and least <= value <= most):
+            found.append(f"{key} must be a number {unit}, {least:g} to {most:g}, not {value!r}.")
     return found
 
 

@@ -158,17 +158,16 @@ class CloudRunExecutor(ContainerExecutor):
 
     def remove(self, container_id: str, *, force: bool = False) -> None:
         """Delete the Job with its execution; that one is cancelled first if it runs and `force` says so."""
-        job = self._find(container_id)
-        if job is None:
-            return
-        if self._observe(job).state == "running":
-            if not force:
-                raise ContainerBusy(f"{self.host.name}: {container_id} runs, so it was not removed.")
-            job = self._ended(container_id)
-        if job is not None and not self._deleted(job):
-            if not force:
-                raise ContainerBusy(f"{self.host.name}: {container_id} changed, so it was not removed.")
-            raise DockerConnectionError(f"{self.host.name}: {container_id} changed while it was removed.")
+
+        def is_gone() -> bool:
+            job = self._find(container_id)
+            if job is not None and self._observe(job).state == "running":
+                if not force:
+                    raise ContainerBusy(f"{self.host.name}: {container_id} runs, so it was not removed.")
+                job = self._ended(container_id)
+            return job is None or self._deleted(job)
+
+        self._until(is_gone, what=f"{container_id} to be removed")
 
     def discard(self, container_id: str) -> Observation | None:
         """Delete a Job that never started, by the etag with which it had not."""

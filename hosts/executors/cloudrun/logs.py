@@ -1,6 +1,6 @@
 """The logs of a host's executions, read from Cloud Logging by one thread for all of them.
 
-Cloud Logging tells nobody that there is something new, and answers 60 reads a minute and project. So it is
+Cloud Logging tells nobody that there is something new, and answers few reads a minute and project. So it is
 asked in turn for each log, a quiet one ever more seldom, and never more often than that quota allows.
 """
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from hosts.executors.cloudrun.client import Api
 
 SHARE_BYTES = 1024 * 1024  # what is read of one log and nobody has taken yet
-READS_A_MINUTE = 50.0
-_BURST = 10.0
+_BURST_SHARE = 1 / 6
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _GROWTH = 1.0, 10.0, 1.5
 _SHORTEST_WAIT_SECONDS = 0.05
 _THROTTLED_WAIT_SECONDS = 10.0
@@ -37,16 +36,17 @@ _ASK_EVERY_SECONDS = 1.0
 
 
 class Quota:
-    """So many reads a minute, a few of them at once. For one thread."""
+    """So many reads in any minute, a few of them at once. For one thread."""
 
-    def __init__(self, a_minute: float = READS_A_MINUTE) -> None:
-        self._rate = a_minute / 60
-        self._left, self._at = _BURST, time.monotonic()
+    def __init__(self, a_minute: float) -> None:
+        self._burst = max(1.0, a_minute * _BURST_SHARE)
+        self._rate = max(1.0, a_minute - self._burst) / 60
+        self._left, self._at = self._burst, time.monotonic()
 
     def wait_seconds(self) -> float:
         """How long until a read is allowed; 0: it is, and this was it."""
         now = time.monotonic()
-        self._left = min(_BURST, self._left + (now - self._at) * self._rate)
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
         self._at = now
         if self._left < 1:
             return (1 - self._left) / self._rate
@@ -166,7 +166,7 @@ class LogReader:
         self._changed = threading.Condition()
         self._sources: list[CloudLog] = []
         self._thread: threading.Thread | None = None
-        self._quota = Quota()
+        self._quota = Quota(settings.log_reads_per_minute)
 
     def open(self, container_id: str, resume: Resume, *, follow: bool) -> CloudLog:
         """The log after what is stored. Nothing is asked yet."""
