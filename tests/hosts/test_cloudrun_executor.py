@@ -193,7 +193,7 @@ def test_what_ran_out_of_memory_is_told_so(cloud: CloudBench):
 @pytest.mark.parametrize(
     ("attribute", "error", "failure_class"),
     [
-        ("missing_images", ContainerExecutionError, "image_missing"),
+        ("missing_images", ContainerExecutionError, "image_not_found"),
         ("denied_images", ContainerExecutionError, "image_denied"),
     ],
 )
@@ -214,7 +214,7 @@ def test_an_image_that_cannot_be_had_is_refused_at_the_start(
     [
         ("Application failed to start: exec format error", "rejected", "start_refused"),
         ("Quota exceeded for total allowable CPU per project per region.", "infra", "quota"),
-        ("Image 'gcr.io/p/i' not found.", "rejected", "image_missing"),
+        ("Image 'gcr.io/p/i' not found.", "rejected", "image_not_found"),
         ("Something that nobody has heard of.", "infra", "not_started"),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_job_gets_the_least_that_is_sold_of_what_it_asks_for(
             Told(message="Execution was cancelled.", reasons=("CANCELLED",), ran=True),
             Cause("cancelled", "cancelled"),
         ),
-        (Told(message="", reasons=("CONTAINER_MISSING",)), Cause("rejected", "image_missing")),
+        (Told(message="", reasons=("CONTAINER_MISSING",)), Cause("rejected", "image_not_found")),
         (Told(message="", reasons=("SECRETS_ACCESS_CHECK_FAILED",)), Cause("infra", "permission_denied")),
         (
             Told(message="Application failed to start: no such file or directory"),
@@ -111,14 +111,14 @@ def test_reasons_of_failures_are_told_apart(told: Told, cause: Cause):
     [
         ("timeout", Outcome.TIMEOUT, "timeout"),
         ("cancelled", Outcome.INTERRUPTED, "killed"),
-        ("rejected", Outcome.REJECTED, "image_missing"),
-        ("infra", Outcome.INFRA, "image_missing"),
+        ("rejected", Outcome.REJECTED, "image_not_found"),
+        ("infra", Outcome.INFRA, "image_not_found"),
     ],
 )
 def test_what_the_engine_says_of_an_end_decides_on_its_outcome(
     ended_by: str, outcome: Outcome, failure_class: str
 ):
-    end = Exit(exit_code=143, ended_by=ended_by, failure_class="image_missing", error="It says so.")
+    end = Exit(exit_code=143, ended_by=ended_by, failure_class="image_not_found", error="It says so.")
     verdict = judge(end)
     assert (verdict.outcome, verdict.failure_class) == (outcome, failure_class)
     assert "It says so." in verdict.message

@@ -159,7 +159,7 @@ def test_jobs_end_as_cancelled_timed_out_rejected_or_after_the_retries_of_the_ho
         assert wait_for_end(*jobs) == ["cancelled", "timeout", "failed", "failed"]
         wait_until_removed(fake)
     ends = [(last_attempt(job).outcome, last_attempt(job).failure_class) for job in (rejected, unlucky)]
-    assert ends == [("rejected", "image_missing"), ("infra", "quota")]
+    assert ends == [("rejected", "image_not_found"), ("infra", "quota")]
     # The template says three retries, the host one.
     assert [job.attempts.count() for job in jobs] == [1, 1, 1, 2]
     assert str(rejected.id) not in fake.started

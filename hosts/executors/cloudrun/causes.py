@@ -27,7 +27,7 @@ _DEADLINE_EXCEEDED = 4  # google.rpc.Code
 _REASONS: dict[str, tuple[EndedBy, str]] = {
     "CANCELLED": ("cancelled", "cancelled"),
     "DELETED": ("cancelled", "cancelled"),
-    "CONTAINER_MISSING": ("rejected", "image_missing"),
+    "CONTAINER_MISSING": ("rejected", "image_not_found"),
     "CONTAINER_PERMISSION_DENIED": ("rejected", "image_denied"),
     "CONTAINER_IMAGE_UNAUTHORIZED": ("rejected", "image_denied"),
     "CONTAINER_IMAGE_AUTHORIZATION_CHECK_FAILED": ("infra", "permission_denied"),
@@ -38,7 +38,7 @@ _REASONS: dict[str, tuple[EndedBy, str]] = {
 }
 # Of what never ran, by its sentence; the first one that fits.
 _NEVER_RAN: tuple[tuple[re.Pattern[str], EndedBy, str], ...] = (
-    (_NO_IMAGE, "rejected", "image_missing"),
+    (_NO_IMAGE, "rejected", "image_not_found"),
     (_NO_ACCESS, "rejected", "image_denied"),
     (_NO_START, "rejected", "start_refused"),
     (_QUOTA, "infra", "quota"),
