@@ -12,6 +12,7 @@ import pytest
 from hosts.errors import ContainerExecutionError
 from hosts.executors import frames
 from hosts.executors.contract import Resume
+from hosts.executors.docker import DockerExecutor
 from jobs import logs
 from jobs.logs import Piece
 from jobs.models import Attempt
@@ -42,6 +43,8 @@ class FakePump:
 
 class FakeEngine:
     """Notes what is asked of it; `opened` says how each log was asked for: followed or not."""
+
+    executor = DockerExecutor  # for what its class says of its logs
 
     def __init__(self) -> None:
         self.pump = FakePump()
