@@ -302,7 +302,7 @@ COUNTED = {"next_seq": 3, "stdout_bytes": 20, "stderr_bytes": 10}
 def stored_tail(monkeypatch: pytest.MonkeyPatch) -> Resume:
     """What the database says of the stored log, to whoever asks it."""
     resume = Resume(newest="now", tail=b"all of the tail", stdout_bytes=20, stderr_bytes=10)
-    monkeypatch.setattr(logs, "resume_point", lambda _attempt: resume)
+    monkeypatch.setattr(logs, "resume_point", lambda _attempt, **_how: resume)
     monkeypatch.setattr(Attempt.objects, "get", lambda **_which: None)
     return resume
 
