@@ -34,14 +34,11 @@ PROJECT, REGION = "my-gcp-project", "us-central1"
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
 _TYPE = "type.googleapis.com/google.cloud.run.v2."
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_LABEL_KEY, _LABEL_VALUE = re.compile(r"[a-z][-_a-z0-9]{0,62}"), re.compile(r"[-_a-z0-9]{0,63}")
-_RESERVED = re.compile(r"^(run|cloud)\.googleapis\.com/")
 
 
-def moment(at: float | None = None) -> str:
-    """A time as Google writes it."""
-    at = time.time() if at is None else at
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def moment() -> str:
+    """Now, as Google writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass
@@ -204,7 +201,7 @@ class FakeCloudRun:
             raise errors.invalid(
                 "job_id", f"{name!r}: must be less than 50 lower case letters, digits, dashes"
             )
-        _check(name, given)
+        errors.check_job(name, given)
         if _image(given) in self.denied_for_lack_of_quota:
             raise errors.of_quota()
         with self.lock:
@@ -225,7 +222,7 @@ class FakeCloudRun:
                 raise errors.aborted()
             if time.monotonic() < job.ready_at:
                 raise errors.failed_precondition("The job is being reconciled.")
-            _check(name, given)
+            errors.check_job(name, given)
             kept = ("labels", "annotations", "template", "client", "startExecutionToken", "runExecutionToken")
             job.body = {**job.body, **{key: given[key] for key in kept if key in given}}
             job.body["generation"] = str(int(job.body["generation"]) + 1)
@@ -278,10 +275,15 @@ class FakeCloudRun:
             return {**condition, "state": "CONDITION_RECONCILING"}
         if image in self.missing_images:
             words = f"Image '{image}' not found."
-            return {**condition, **_failed(words), "reason": "CONTAINER_MISSING"}
+            return {**condition, "state": "CONDITION_FAILED", "message": words, "reason": "CONTAINER_MISSING"}
         if image in self.denied_images:
             words = f"Google Cloud Run Service Agent must have permission to read the image, {image}."
-            return {**condition, **_failed(words), "reason": "CONTAINER_PERMISSION_DENIED"}
+            return {
+                **condition,
+                "state": "CONDITION_FAILED",
+                "message": words,
+                "reason": "CONTAINER_PERMISSION_DENIED",
+            }
         return {**condition, "state": "CONDITION_SUCCEEDED"}
 
     # ── executions ────────────────────────────────────────────────────────────────────────────────────
@@ -328,10 +330,6 @@ def _image(job: dict[str, Any]) -> str:
     return job["template"]["template"]["containers"][0]["image"]
 
 
-def _failed(message: str) -> dict[str, Any]:
-    return {"state": "CONDITION_FAILED", "message": message}
-
-
 def _new_body(name: str, given: dict[str, Any]) -> dict[str, Any]:
     now = moment()
     return {
@@ -358,25 +356,6 @@ def _operation(kind: str, resource: dict[str, Any]) -> dict[str, Any]:
         "name": f"{PARENT}/operations/{uuid.uuid4()}",
         "metadata": {"@type": _TYPE + kind, **resource},
     }
-
-
-def _check(name: str, job: dict[str, Any]) -> None:
-    for key, value in job.get("labels", {}).items():
-        if not (_LABEL_KEY.fullmatch(key) and _LABEL_VALUE.fullmatch(value)):
-            raise errors.invalid("job.labels", f"{key}={value} is no valid label")
-    if any(_RESERVED.match(key) for key in job.get("annotations", {})):
-        raise errors.invalid("job.annotations", "this namespace is reserved")
-    if len(name) + len(job.get("startExecutionToken", "")) >= 63:
-        raise errors.invalid("job.start_execution_token", "name and token are too long together")
-    task = job["template"]["template"]
-    limits = task["containers"][0].get("resources", {}).get("limits", {})
-    memory = int(limits.get("memory", "512Mi").removesuffix("Mi"))
-    least = {"1": 512, "2": 512, "4": 2048, "6": 4096, "8": 4096}.get(limits.get("cpu", "1"))
-    most = {"1": 4096, "2": 8192, "4": 16384, "6": 24576, "8": 32768}.get(limits.get("cpu", "1"))
-    if least is None or not least <= memory <= (most or 0):
-        raise errors.invalid("resources.limits.memory", "Invalid value specified for memory.")
-    if task.get("maxRetries", 3) != 0:  # what the service would run again by itself, the tests must not meet
-        raise errors.invalid("maxRetries", "this fake runs nothing twice")
 
 
 class _Server(ThreadingHTTPServer):

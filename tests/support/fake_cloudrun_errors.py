@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+_LABEL_KEY, _LABEL_VALUE = re.compile(r"[a-z][-_a-z0-9]{0,62}"), re.compile(r"[-_a-z0-9]{0,63}")
+_RESERVED = re.compile(r"^(run|cloud)\.googleapis\.com/")
 _NAMES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -108,3 +111,23 @@ def aborted() -> Refusal:
 
 def failed_precondition(words: str) -> Refusal:
     return Refusal(400, "FAILED_PRECONDITION", words)
+
+
+def check_job(name: str, job: dict[str, Any]) -> None:
+    """Refuse a Job that Cloud Run would not take."""
+    for key, value in job.get("labels", {}).items():
+        if not (_LABEL_KEY.fullmatch(key) and _LABEL_VALUE.fullmatch(value)):
+            raise invalid("job.labels", f"{key}={value} is no valid label")
+    if any(_RESERVED.match(key) for key in job.get("annotations", {})):
+        raise invalid("job.annotations", "this namespace is reserved")
+    if len(name) + len(job.get("startExecutionToken", "")) >= 63:
+        raise invalid("job.start_execution_token", "name and token are too long together")
+    task = job["template"]["template"]
+    limits = task["containers"][0].get("resources", {}).get("limits", {})
+    memory = int(limits.get("memory", "512Mi").removesuffix("Mi"))
+    least = {"1": 512, "2": 512, "4": 2048, "6": 4096, "8": 4096}.get(limits.get("cpu", "1"))
+    most = {"1": 4096, "2": 8192, "4": 16384, "6": 24576, "8": 32768}.get(limits.get("cpu", "1"))
+    if least is None or not least <= memory <= (most or 0):
+        raise invalid("resources.limits.memory", "Invalid value specified for memory.")
+    if task.get("maxRetries", 3) != 0:  # what the service would run again by itself, the tests must not meet
+        raise invalid("maxRetries", "this fake runs nothing twice")
