@@ -8,8 +8,8 @@ PRODUCTION = env -u DEBUG TALLYMAN_ENV_FILE= ALLOWED_HOSTS=tallyman.example DATA
 	SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')" \
 	TALLYMAN_SECRET_KEYS="$$($(BIN)/python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())')"
 
-LOCK = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--extra postgres --extra redis
+COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
+LOCK = $(COMPILE) --extra postgres --extra redis
 
 .DEFAULT_GOAL := help
 .PHONY: help up test soak bench check format lock clean
@@ -44,6 +44,7 @@ format: .venv/dev ## format the code and fix what ruff can fix
 lock: ## pin the newest allowed versions in requirements/ (needs uv)
 	$(LOCK) --upgrade --output-file requirements/base.txt
 	$(LOCK) --upgrade --group dev --constraint requirements/base.txt --output-file requirements/dev.txt
+	$(COMPILE) --extra cloudrun --constraint requirements/dev.txt --output-file requirements/cloudrun.txt
 	$(LOCK) --upgrade --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
 
 clean: ## remove .venv, caches and built static files; var/ and .env stay

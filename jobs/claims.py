@@ -19,6 +19,7 @@ from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
 from hosts import leases
+from hosts.executors.registry import configured_retries
 from hosts.identity import ProcessIdentity
 from hosts.ids import new_id
 from hosts.leases import Lease
@@ -218,6 +219,10 @@ def _open_attempts(
     taken: Sequence[Taken], lease: Lease, host: DockerHost, *, installation: UUID, who: str
 ) -> list[Attempt]:
     frozen = frozen_specs(taken)
+    retries = configured_retries(host.executor_type, host.executor_config)
+    if retries is not None:
+        for each in frozen.values():
+            each["infra_retries"] = retries
     jobs = sorted((one.job for one in taken), key=lambda job: (-job.priority, job.created_at, job.id))
     attempts = [
         _instance(

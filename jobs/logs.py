@@ -148,12 +148,12 @@ def _together(chunks: Sequence[Row]) -> list[Row]:
     return rows
 
 
-def resume_point(attempt: Attempt) -> Resume:
+def resume_point(attempt: Attempt, *, tail_seconds: float = OVERLAP.total_seconds()) -> Resume:
     """Where the stored log of the attempt ends, with the frames that `Resume.tail` promises."""
     tty = bool(attempt.spec.get("tty"))
     if not attempt.log_cursor:
-        return Resume(tty=tty)
-    tail, covers = _tail(attempt)
+        return Resume(tty=tty, tail_seconds=tail_seconds)
+    tail, covers = _tail(attempt, timedelta(seconds=tail_seconds))
     return Resume(
         newest=attempt.log_cursor,
         tail=b"".join(map(deflate.decompress, tail)),
@@ -162,14 +162,15 @@ def resume_point(attempt: Attempt) -> Resume:
         covers=covers,
         first=_first(attempt),
         tty=tty,
+        tail_seconds=tail_seconds,
     )
 
 
-def _tail(attempt: Attempt) -> tuple[list[bytes], str]:
+def _tail(attempt: Attempt, overlap: timedelta) -> tuple[list[bytes], str]:
     """The chunks that `Resume.tail` is made of, and `Resume.covers`."""
     chunks = LogChunk.objects.filter(attempt=attempt).order_by("seq")
     newest_at = frames.moment(attempt.log_cursor)
-    recent = chunks.filter(last_at__gte=newest_at - OVERLAP)
+    recent = chunks.filter(last_at__gte=newest_at - overlap)
     # Everything from the first recent one on: records of before may come late, hours late in a long line.
     oldest = recent.values_list("seq", flat=True).first() or 0
     wanted: set[int] = set()

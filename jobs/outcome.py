@@ -37,6 +37,8 @@ class Exit:
     stop_signal: str = "SIGTERM"
     killed_outside: bool = False
     engine_away: bool = False
+    ended_by: str = ""  # as of an Observation, with its failure class
+    failure_class: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +59,8 @@ def judge(end: Exit) -> Verdict:
         return Verdict(outcome=Outcome.SUCCEEDED)
     if end.oom_killed:
         return _out_of_memory(end)
-    if end.exit_code is None:
-        return Verdict(
-            outcome=Outcome.INTERRUPTED,
-            failure_class="no_exit_code",
-            message="The container ended, but its engine does not know how.",
-            hint=end.error or "Look at the engine's own log on the host.",
-        )
+    if end.ended_by or end.exit_code is None:
+        return _ended_by_engine(end)
     if end.killed_outside or end.exit_code in _FROM_OUTSIDE:
         return _interrupted(end, end.exit_code)
     return _failed(end.exit_code, end.error)
@@ -121,6 +118,38 @@ def _stopped(end: Exit) -> Verdict:
             hint="Retry it. A job whose retry_on names `interrupted` runs again by itself, on another host.",
         )
     return Verdict(outcome=Outcome.CANCELLED, failure_class="cancelled", message="It was cancelled.")
+
+
+def _ended_by_engine(end: Exit) -> Verdict:
+    if not end.ended_by:
+        return Verdict(
+            outcome=Outcome.INTERRUPTED,
+            failure_class="no_exit_code",
+            message="The container ended, but its engine does not know how.",
+            hint=end.error or "Look at the engine's own log on the host.",
+        )
+    said = end.error or "It does not say why."
+    if end.ended_by == "timeout":
+        return Verdict(
+            outcome=Outcome.TIMEOUT,
+            failure_class="timeout",
+            message=f"Its engine ended it at a time limit of its own: {said}",
+            hint="Raise the limit of the host (task_timeout of a Cloud Run host), or timeout_seconds.",
+        )
+    if end.ended_by == "cancelled":
+        return Verdict(
+            outcome=Outcome.INTERRUPTED,
+            failure_class="killed",
+            message=f"It was cancelled from outside, and not by Tallyman: {said}",
+            hint="Somebody cancelled or deleted it at its engine.",
+        )
+    rejected = end.ended_by == "rejected"
+    return Verdict(
+        outcome=Outcome.REJECTED if rejected else Outcome.INFRA,
+        failure_class=end.failure_class or "not_started",
+        message=f"Its engine could not start it: {said}",
+        hint="Correct the image or the command." if rejected else "Look at the host: nothing was started.",
+    )
 
 
 def _out_of_memory(end: Exit) -> Verdict:

@@ -29,6 +29,7 @@ LABEL_PREFIX = "tallyman."
 PROTOCOL = "1"
 
 ContainerState = Literal["created", "running", "exited"]
+EndedBy = Literal["", "timeout", "cancelled", "rejected", "infra"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,11 @@ class Observation:
 
     `labels` are the engine's, whole. `started_at` is None for a container that never started, whatever
     its state says. `fresh` is True only in the answer of the `create` call that made the container.
+
+    `ended_by` is for engines that say more of an end than its exit code does: that it was the engine's own
+    time limit, or somebody who cancelled it there; `rejected` and `infra` only with proof that nothing of the
+    container ever ran, for a reason that lies in the job (no such image), or not (no quota, no permission).
+    `failure_class` is its word for machines then, and `error` its sentence.
     """
 
     container_id: str
@@ -160,6 +166,8 @@ class Observation:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     error: str = ""
+    ended_by: EndedBy = ""
+    failure_class: str = ""
     image_digest: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
@@ -196,14 +204,15 @@ class Usage:
 class Resume:
     """Where the stored part of a log ends.
 
-    `tail` is the stored frames of its last 4 seconds, and the last one of each stream however old that is, in
-    the order of the log (for engines resumed by time and overlap). The byte counts are the payload taken from
-    the engine so far per stream (for engines resumed by offset). An executor that cannot be sure from `tail`
+    `tail` is the stored frames of its last 4 seconds (`tail_seconds`, as the executor's `log_tail_seconds`
+    says), and the last one of each stream however old that is, in the order of the log (for engines resumed
+    by time and overlap). The byte counts are the payload taken from the engine so far per stream (for engines
+    resumed by offset). An executor that cannot be sure from `tail`
     goes by the counts, which is as exact, but has to read the log from its start.
 
     Where a container writes much, `tail` begins later: `covers` is the time from which on it has all that was
-    stored last (empty: 4 seconds back). `first` is the header and time of the log's first frame: a log that
-    begins with another one has lost its start. `tty` says that the container has a terminal.
+    stored last (empty: `tail_seconds` back). `first` is the header and time of the log's first frame: a log
+    that begins with another one has lost its start. `tty` says that the container has a terminal.
 
     `end` is given instead of `tail`, `covers` and `first` for the read after a log was followed to its end:
     the last stored frames, none left out, as `frames.recognisable_end` has them. An executor that does not
@@ -219,6 +228,7 @@ class Resume:
     first: bytes = b""
     end: bytes = b""
     tty: bool = False
+    tail_seconds: float = 4.0
 
 
 class LogSource(Protocol):
@@ -269,6 +279,8 @@ class ContainerExecutor(ABC):
     capabilities: ClassVar[Capabilities] = Capabilities()
     # Settings that hold passwords: they are kept in the host's encrypted column, and nowhere else.
     secret_settings: ClassVar[frozenset[str]] = frozenset()
+    # How late records of a log may come after newer ones: so much of what is stored is in `Resume.tail`.
+    log_tail_seconds: ClassVar[float] = 4.0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -301,6 +313,11 @@ class ContainerExecutor(ABC):
     @classmethod
     def configured_log_limit(cls, config: Mapping[str, Any]) -> int | None:
         """The size at which a host's settings make its engine drop the oldest of a log; None: none do."""
+        return None
+
+    @classmethod
+    def configured_retries(cls, config: Mapping[str, Any]) -> int | None:
+        """How often a host's settings have a launch tried again that came to nothing; None: templates say."""
         return None
 
     @abstractmethod

@@ -148,6 +148,15 @@ def settings_problems(kind: str, base_url: str, config: Mapping[str, Any]) -> li
         return [f"The executor {kind!r} {_failed('asked about its settings', exc)}"]
 
 
+def configured_retries(kind: str, config: object) -> int | None:
+    """How often a host's settings have a failed launch tried again; None where they do not say."""
+    try:
+        executor = executor_class(kind)
+    except ConfigurationError:
+        return None
+    return executor.configured_retries(config) if isinstance(config, Mapping) else None
+
+
 def check_engine(view: HostView, timeout_seconds: float) -> EngineFacts:
     """What the engine says of itself; raises as an executor's `check` does. The host's own timeout wins."""
     view = dataclasses.replace(view, config={"timeout": timeout_seconds, **view.config})

@@ -76,7 +76,8 @@ class Logbook:
             return
         resume = _known_end(run) if stage is LogStage.LAST_OPENING else None
         if resume is None and run.next_seq:
-            resume = logs.resume_point(Attempt.objects.get(pk=run.attempt_id))
+            seconds = self._engine.executor.log_tail_seconds
+            resume = logs.resume_point(Attempt.objects.get(pk=run.attempt_id), tail_seconds=seconds)
         resume = resume or Resume(tty=bool(run.spec["tty"]))
         follow = stage is LogStage.OPENING
         run.log, run.log_clock, run.followed_to_end = stage, 0.0, False

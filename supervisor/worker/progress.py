@@ -319,6 +319,8 @@ def judge_exit(run: Run) -> Verdict:
             stop_signal=run.spec["stop_signal"],
             killed_outside=run.killed_outside,
             engine_away=run.engine_away,
+            ended_by=seen.ended_by if seen else "",
+            failure_class=seen.failure_class if seen else "",
         )
     )
 

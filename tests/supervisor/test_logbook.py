@@ -12,6 +12,7 @@ import pytest
 from hosts.errors import ContainerExecutionError
 from hosts.executors import frames
 from hosts.executors.contract import Resume
+from hosts.executors.docker import DockerExecutor
 from jobs import logs
 from jobs.logs import Piece
 from jobs.models import Attempt
@@ -42,6 +43,8 @@ class FakePump:
 
 class FakeEngine:
     """Notes what is asked of it; `opened` says how each log was asked for: followed or not."""
+
+    executor = DockerExecutor  # for what its class says of its logs
 
     def __init__(self) -> None:
         self.pump = FakePump()
@@ -299,7 +302,7 @@ COUNTED = {"next_seq": 3, "stdout_bytes": 20, "stderr_bytes": 10}
 def stored_tail(monkeypatch: pytest.MonkeyPatch) -> Resume:
     """What the database says of the stored log, to whoever asks it."""
     resume = Resume(newest="now", tail=b"all of the tail", stdout_bytes=20, stderr_bytes=10)
-    monkeypatch.setattr(logs, "resume_point", lambda _attempt: resume)
+    monkeypatch.setattr(logs, "resume_point", lambda _attempt, **_how: resume)
     monkeypatch.setattr(Attempt.objects, "get", lambda **_which: None)
     return resume
 
