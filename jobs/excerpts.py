@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
@@ -16,6 +17,10 @@ TAIL_BYTES = 32 * 1024
 # How much of each end of a stored log is read for it: this many frames' bytes, in no more chunks than that.
 _ENOUGH_BYTES = 256 * 1024
 _MOST_CHUNKS = 200
+# What a worker remembers of both ends, compressed; with those of more it would hold a lot for many jobs.
+_MOST_NOTED_BYTES = 256 * 1024
+# (seq, bytes of stdout before it, bytes of stderr before it, frames as they are stored)
+_Chunk = tuple[int, int, int, bytes]
 
 
 class Excerpt:
@@ -65,13 +70,63 @@ def as_text(data: bytes) -> str:
     return data.decode("utf-8", errors="replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
+class Ends:
+    """The first and last chunks of a log, noted by whoever stores them; none where they are not small."""
+
+    def __init__(self) -> None:
+        self._first: list[_Chunk] = []
+        self._last: deque[tuple[int, int, int, bytes, int]] = deque()  # with the bytes that each holds
+        self._first_bytes = self._last_bytes = self._noted_bytes = self._next_seq = 0
+        self._is_whole = True
+
+    def add(self, chunk: _Chunk, raw_bytes: int) -> None:
+        """Note the next chunk, which holds so many bytes of frames."""
+        if not self._is_whole or chunk[0] != self._next_seq:
+            self._forget()
+            return
+        self._next_seq += 1
+        self._noted_bytes += len(chunk[3])
+        if self._first_bytes < _ENOUGH_BYTES and len(self._first) < _MOST_CHUNKS:
+            self._first.append(chunk)
+            self._first_bytes += raw_bytes
+            return
+        self._last.append((*chunk, raw_bytes))
+        self._last_bytes += raw_bytes
+        while len(self._last) > _MOST_CHUNKS or self._last_bytes - self._last[0][-1] >= _ENOUGH_BYTES:
+            _, _, _, data, size = self._last.popleft()
+            self._last_bytes -= size
+            self._noted_bytes -= len(data)
+        if self._noted_bytes > _MOST_NOTED_BYTES:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._is_whole = False
+        self._first.clear()
+        self._last.clear()
+
+    def up_to(self, next_seq: int) -> list[_Chunk] | None:
+        """What `texts` takes for stored; None if these are not the ends of a log that goes on with that."""
+        if not self._is_whole or next_seq != self._next_seq:
+            return None
+        return [*self._first, *((seq, out, err, data) for seq, out, err, data, _ in self._last)]
+
+
 def texts(
-    attempt_id: UUID, next_seq: int, pieces: Sequence[bytes], sizes: tuple[int, int]
+    attempt_id: UUID,
+    next_seq: int,
+    pieces: Sequence[bytes],
+    sizes: tuple[int, int],
+    stored: Iterable[_Chunk] | None = None,
 ) -> tuple[str, str]:
-    """Excerpts of stdout and stderr, of the first and last stored chunks and the pieces that follow them."""
+    """Excerpts of stdout and stderr, of the first and last stored chunks and the pieces that follow them.
+
+    `stored` are these chunks, where they are known; else they are looked up.
+    """
     stdout, stderr, joiner = Excerpt(), Excerpt(), frames.Joiner()
     place = 0
-    for seq, stdout_before, stderr_before, data in _stored_ends(attempt_id, next_seq):
+    if stored is None:
+        stored = _stored_ends(attempt_id, next_seq)
+    for seq, stdout_before, stderr_before, data in stored:
         if seq != place:
             joiner.skip()
             stdout.skip_to(stdout_before)
@@ -108,8 +163,8 @@ def _count_to(spans: Iterable[tuple[int, int]], size: int) -> int:
     return count
 
 
-def _stored_ends(attempt_id: UUID, next_seq: int) -> Iterator[tuple[int, int, int, bytes]]:
-    """The first and last chunks as (seq, bytes of stdout before it, bytes of stderr before it, frames)."""
+def _stored_ends(attempt_id: UUID, next_seq: int) -> Iterator[_Chunk]:
+    """The first and last chunks."""
     if not next_seq:
         return
     chunks = LogChunk.objects.filter(attempt_id=attempt_id).order_by("seq")

@@ -42,7 +42,16 @@ class Piece:
     @classmethod
     def of(cls, data: bytes, *, enough: int | None = None) -> Piece:
         """Compress and count, done by the thread that read the frames: all of them, or `enough` bytes."""
-        tally = frames.tally(data, enough)
+        return cls._of(data, frames.tally(data, enough))
+
+    @classmethod
+    def of_first(cls, data: bytes, *, enough: int) -> Piece | None:
+        """The whole frames that come first in data, `enough` bytes of them; None if none does."""
+        tally = frames.tally_first(data, enough)
+        return cls._of(data, tally) if tally else None
+
+    @classmethod
+    def _of(cls, data: bytes, tally: frames.Tally) -> Piece:
         return cls(deflate.compress(memoryview(data)[: tally.raw_bytes]), tally)
 
     @property

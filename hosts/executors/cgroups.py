@@ -66,6 +66,8 @@ def find(
 
 def read(place: Place) -> Usage | None:
     """One reading; None if the container has ended, or ends while it is read."""
+    if not (place.proc / str(place.pid)).exists():  # spares the look for ten files of one that has ended
+        return None
     at = datetime.now(UTC)
     usage = _read_v2(place, at) if place.v2 else _read_v1(place, at)
     # Asked last: while its first process lives, all that was read before was its own.

@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from hosts.errors import ContainerBusy
@@ -253,6 +253,20 @@ class LogSource(Protocol):
 
     def close(self) -> None:
         """Let go of the descriptor; may be called twice."""
+
+
+@runtime_checkable
+class UncutLogSource(LogSource, Protocol):
+    """A source that also gives its bytes as they come, to whoever finds the ends of frames anyway."""
+
+    def read_uncut(self, budget: int) -> bytes | None:
+        """As `read`, but cut anywhere, and it raises nothing; None: `read` knows what is to be said.
+
+        Before `read` is called, what follows the last whole frame is to be given back.
+        """
+
+    def give_back(self, data: bytes) -> None:
+        """Bytes that hold no whole frame yet, or begin none: `read` goes on with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -20,12 +20,23 @@ NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 HEADER = struct.Struct(">BxxxL")
 TIME_BYTES = 30
 PIECE_BYTES = 16_384  # where engines cut long lines
+LONGEST_FRAME = 1024 * 1024
 END_RECORDS = 32
+_END_BYTES = 8 * 1024
 _MOMENTS = 2
 _PREFIX_BYTES = TIME_BYTES + 1
 _HEAD_AND_TIME = struct.Struct(f">Q{TIME_BYTES}s")
 _LENGTH = 0xFFFFFFFF  # the bits of a header that are its length
+_FIRST_OF_STDERR = STDERR << 56
+_MOST_SIZES = 40_000  # lines of every length in both streams
+# Of frames that there were, by their header as a number; plain ones are of stdout, and hold no newline in it.
+_sizes: dict[int, int] = {}
+_plain_sizes: dict[int, int] = {}
 _EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
+
+
+class NoFrame(ValueError):
+    """Bytes that are the header of no frame."""
 
 
 class Frame(NamedTuple):
@@ -38,13 +49,17 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What a run of frames holds: bytes and line ends per stream, its size, its first and newest time."""
+    """What a run of frames holds: bytes and line ends per stream, its size, its first and newest time.
+
+    The last `end_bytes` of it are whole frames, enough of them to find its end again.
+    """
 
     stdout_bytes: int
     stderr_bytes: int
     stdout_lines: int
     stderr_lines: int
     raw_bytes: int
+    end_bytes: int
     first_at: datetime
     last_at: datetime
     newest: str
@@ -81,37 +96,100 @@ def payloads(data: bytes) -> dict[int, list[tuple[int, int]]]:
 
 
 def tally(data: bytes, enough: int | None = None) -> Tally:
-    """Count whole frames, at least one of which must be there: all, or those up to `enough` bytes or more."""
-    # Run for every record of every log: of each it looks at header and time, and lines are counted at once.
-    unpack, count_in, of_stderr, heads = _HEAD_AND_TIME.unpack_from, data.count, STDERR << 56, Counter[int]()
-    noted: list[int] = []
-    note, body, prefix = noted.append, HEADER.size, HEADER.size + _PREFIX_BYTES
-    stderr_lines, newest = 0, b""
-    place, size = 0, len(data) if enough is None else min(enough, len(data))
-    while place < size:
-        head, time = unpack(data, place)
-        note(head)
-        start = place + prefix
-        place += body + (head & _LENGTH)
-        if head >= of_stderr:
-            stderr_lines += count_in(b"\n", start, place)
-        if time > newest:  # noqa: PLR1730 - half as long as max()
-            newest = time
-    heads.update(noted)
-    lines = count_in(b"\n", 0, place) - sum(_line_ends(head) * count for head, count in heads.items())
-    sizes = {STDOUT: 0, STDERR: 0}
-    for head, count in heads.items():
-        sizes[STDERR if head >= of_stderr else STDOUT] += ((head & _LENGTH) - _PREFIX_BYTES) * count
+    """Count whole frames, at least one of which must be there: all, or those up to `enough` bytes or more.
+
+    ValueError where there is anything else among them.
+    """
+    counted = tally_first(data, enough)
+    if counted is None or counted.raw_bytes < (len(data) if enough is None else min(enough, len(data))):
+        raise ValueError(f"{len(data)} bytes that are not all whole frames")
+    return counted
+
+
+def tally_first(data: bytes, enough: int | None = None) -> Tally | None:
+    """Count the whole frames that come first in data: all, or `enough` bytes or more; None if none does.
+
+    NoFrame where the very first bytes begin none.
+    """
+    # Run for every record of every log: of each it looks at header and time, and all else is done at once.
+    unpack, sizes, heads = _HEAD_AND_TIME.unpack_from, _plain_sizes, list[int]()
+    note, newest, place, begin, head = heads.append, b"", 0, 0, 0
+    last = min(len(data) - _HEAD_AND_TIME.size, len(data) if enough is None else enough - 1)
+    while place <= last:
+        try:
+            while place <= last:
+                head, time = unpack(data, place)
+                size = sizes[head]
+                note(head)
+                begin = place
+                place += size
+                if time > newest:  # noqa: PLR1730 - half as long as max()
+                    newest = time
+        except KeyError:
+            if not _learn(head):
+                if not place:
+                    raise NoFrame(f"{head:#018x} is no header of a frame") from None
+                break
+            sizes = sizes if head in sizes else _sizes
+    if place > len(data):  # the last one is cut off, and its time may be the newest
+        return tally_first(data[:begin])
+    return _counted(data, place, heads, newest, plain=sizes is _plain_sizes) if heads else None
+
+
+def _learn(head: int) -> bool:
+    """Note the size of the frames that have this header; False: none has."""
+    stream, length = HEADER.unpack(head.to_bytes(HEADER.size, "big"))
+    if stream not in NAMES or not _PREFIX_BYTES <= length <= LONGEST_FRAME:
+        return False
+    if len(_sizes) >= _MOST_SIZES:
+        _sizes.clear()
+        _plain_sizes.clear()
+    _sizes[head] = HEADER.size + length
+    if stream == STDOUT and not _line_ends(head):
+        _plain_sizes[head] = _sizes[head]
+    return True
+
+
+def _counted(data: bytes, size: int, heads: Sequence[int], newest: bytes, *, plain: bool) -> Tally:
+    """What the frames in the first `size` bytes hold, which have these headers, `plain` ones all of them."""
+    body, lines, stderr_bytes, stderr_lines = HEADER.size, data.count(b"\n", 0, size), 0, 0
+    if not plain:
+        kinds = Counter(heads)
+        of_stderr = [head for head in kinds if head >= _FIRST_OF_STDERR]
+        lines -= sum(_line_ends(head) * count for head, count in kinds.items())
+        stderr_bytes = sum(((head & _LENGTH) - _PREFIX_BYTES) * kinds[head] for head in of_stderr)
+        if of_stderr:
+            stderr_lines = lines if len(of_stderr) == len(kinds) else _stderr_lines(data, heads)
     return Tally(
-        stdout_bytes=sizes[STDOUT],
-        stderr_bytes=sizes[STDERR],
+        stdout_bytes=size - len(heads) * (body + _PREFIX_BYTES) - stderr_bytes,
+        stderr_bytes=stderr_bytes,
         stdout_lines=lines - stderr_lines,
         stderr_lines=stderr_lines,
-        raw_bytes=place,
+        raw_bytes=size,
+        end_bytes=_end_bytes(heads),
         first_at=moment(data[body : body + TIME_BYTES].decode()),
         last_at=moment(newest.decode()),
         newest=newest.decode(),
     )
+
+
+def _end_bytes(heads: Sequence[int]) -> int:
+    size = 0
+    for head in reversed(heads[-END_RECORDS:]):
+        size += HEADER.size + (head & _LENGTH)
+        if size >= _END_BYTES:
+            break
+    return size
+
+
+def _stderr_lines(data: bytes, heads: Iterable[int]) -> int:
+    place = lines = 0
+    for head in heads:
+        begin = place
+        place += HEADER.size + (head & _LENGTH)
+        if head >= _FIRST_OF_STDERR:
+            lines += data.count(b"\n", begin + HEADER.size + _PREFIX_BYTES, place)
+    return lines
 
 
 def _line_ends(head: int) -> int:

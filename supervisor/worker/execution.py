@@ -25,7 +25,10 @@ def texts(run: Run) -> dict[str, Any]:
     )
     if run.is_poison:  # what is stored may be what the workers died of
         return {"stdout": "", "stderr": "", "stdout_bytes": sizes[0], "stderr_bytes": sizes[1]}
-    stdout, stderr = excerpts.texts(run.attempt_id, run.next_seq, [piece.data for piece in pieces], sizes)
+    # Of a log over its cap, what was stored last may be left out by now.
+    stored = run.log_ends.up_to(run.next_seq) if sum(sizes) <= run.spec["max_log_bytes"] else None
+    data = [piece.data for piece in pieces]
+    stdout, stderr = excerpts.texts(run.attempt_id, run.next_seq, data, sizes, stored)
     return {"stdout": stdout, "stderr": stderr, "stdout_bytes": sizes[0], "stderr_bytes": sizes[1]}
 
 

@@ -224,6 +224,8 @@ def _log_rows(run: Run, count: int) -> list[Any]:
 def _stored(run: Run, count: int) -> None:
     for _ in range(count):
         read = run.pieces.popleft()
+        before = (run.stdout_bytes, run.stderr_bytes)
+        run.log_ends.add((run.next_seq, *before, read.piece.data), read.piece.tally.raw_bytes)
         run.next_seq += 1
         run.freed_bytes += read.held
         run.stdout_bytes += read.piece.tally.stdout_bytes

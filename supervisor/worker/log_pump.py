@@ -1,6 +1,6 @@
 """One thread that reads the logs of all containers of a worker, and cuts them into pieces to be stored.
 
-What it has read but nobody has stored yet is bounded: 1 MiB an attempt, 16 MiB in all. A source over its
+What it has read but nobody has stored yet is bounded: 2 MiB an attempt, 16 MiB in all. A source over its
 share is not read from, so the engine keeps the bytes; nothing is spooled, nothing is dropped.
 """
 
@@ -23,7 +23,7 @@ import structlog
 
 from hosts.errors import ContainerExecutionError, EngineError
 from hosts.executors import frames
-from hosts.executors.contract import LogSource
+from hosts.executors.contract import LogSource, UncutLogSource
 from jobs.logs import Piece
 from supervisor.worker import pacing
 from supervisor.worker.breadcrumb import Crumb
@@ -34,16 +34,15 @@ logger = structlog.get_logger(__name__)
 
 CHUNK_BYTES = 256 * 1024
 FLUSH_AFTER_SECONDS = 1.0
-SHARE_BYTES = 1024 * 1024
+SHARE_BYTES = 2 * 1024 * 1024
 TOTAL_BYTES = 16 * 1024 * 1024
 _ASK_EVERY_SECONDS = 0.05
 _TELL_EVERY_SECONDS = 5.0
 # The main thread writes all pieces that wait in one go: told of each by itself, it works three times as much.
 # Whoever looks at a quiet log waits for its pieces; of a busy one, the next are on their way.
 _GROUP_SECONDS = 0.02
-_GROUP_FULL_SECONDS = 0.1
+_GROUP_FULL_SECONDS = 0.2
 _GROUP_BYTES = SHARE_BYTES // 2
-_ENOUGH_BYTES = 8 * 1024  # of the end of a log, to find it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,8 @@ class LogMoves:
 class _Stream:
     run_id: UUID
     source: LogSource
-    parts: list[bytes] = field(default_factory=list)  # frames that were read, and not sent yet
+    uncut: UncutLogSource | None = None  # the source, if it leaves it to us to find the ends of frames
+    parts: list[bytes] = field(default_factory=list)  # what was read, and not sent yet
     size: int = 0
     since: float = 0.0
     held: int = 0
@@ -94,15 +94,13 @@ class _Stream:
     told_at: float = 0.0
     read_in: int = 0  # the last turn in which it was read
     pace: Pace = field(default_factory=Pace)
-    last: deque[bytes] = field(default_factory=deque)  # the frames of its last reads, enough of them
-    last_bytes: int = 0
+    last: deque[bytes] = field(default_factory=lambda: deque(maxlen=frames.END_RECORDS))  # frames sent last
 
-    def note_last(self, frames: bytes) -> None:
-        """These are the last ones now."""
-        self.last.append(frames)
-        self.last_bytes += len(frames)
-        while self.last_bytes - len(self.last[0]) >= _ENOUGH_BYTES:
-            self.last_bytes -= len(self.last.popleft())
+    def note_last(self, data: bytes, tally: frames.Tally) -> None:
+        """These frames are the last ones now."""
+        if tally.end_bytes < tally.raw_bytes:
+            self.last.clear()
+        self.last.append(data[tally.raw_bytes - tally.end_bytes : tally.raw_bytes])
 
 
 _READ_IN = attrgetter("read_in")
@@ -234,7 +232,8 @@ class LogPump:
     def _add(self, run_id: UUID, source: LogSource) -> None:
         if run_id in self._streams:
             self._end(self._streams[run_id], "replaced by another source")
-        stream = _Stream(run_id, source, is_polled=source.fileno() < 0)
+        uncut = source if isinstance(source, UncutLogSource) else None
+        stream = _Stream(run_id, source, uncut=uncut, is_polled=source.fileno() < 0)
         self._streams[run_id] = stream
         self._register(stream)
 
@@ -250,8 +249,9 @@ class LogPump:
             stream.registered = False
 
     def _has_room(self, stream: _Stream) -> bool:
-        held = self._held.get(stream.run_id, 0) + stream.size
-        return held < SHARE_BYTES and sum(self._held.values()) < TOTAL_BYTES
+        held = self._held.get(stream.run_id, 0)
+        # Where nothing is held, what was read is the begin of one frame, which has to come to its end.
+        return (not held or held + stream.size < SHARE_BYTES) and sum(self._held.values()) < TOTAL_BYTES
 
     def _resume_reading(self) -> None:
         for stream in self._streams.values():
@@ -264,7 +264,10 @@ class LogPump:
             return
         stream.read_in = self._turns
         try:
-            data = stream.source.read(CHUNK_BYTES)
+            data = stream.uncut.read_uncut(CHUNK_BYTES) if stream.uncut else None
+            if data is None:
+                self._hand_back(stream)
+                data = stream.source.read(CHUNK_BYTES) if stream.run_id in self._streams else b""
         except EngineError as exc:
             self._end(stream, str(exc), is_gone=isinstance(exc, ContainerExecutionError))
             return
@@ -275,15 +278,27 @@ class LogPump:
         if data is None:
             self._end(stream, "")
             return
+        if stream.run_id not in self._streams:
+            return
         self._pace(stream, len(data))
         if data:
             self._take(stream, data)
+
+    def _hand_back(self, stream: _Stream) -> None:
+        """Send the whole frames that were read, and give the source what follows them."""
+        if stream.uncut and stream.parts:
+            self._flush(stream)
+            self._give_back(stream)
+
+    def _give_back(self, stream: _Stream) -> None:
+        if stream.uncut and stream.parts:
+            stream.uncut.give_back(b"".join(stream.parts))
+            stream.parts, stream.size = [], 0
 
     def _take(self, stream: _Stream, data: bytes) -> None:
         stream.since = stream.since if stream.size else time.monotonic()
         stream.parts.append(data)
         stream.size += len(data)
-        stream.note_last(data)
         if stream.size >= CHUNK_BYTES:
             self._flush(stream, least=CHUNK_BYTES)
 
@@ -319,17 +334,35 @@ class LogPump:
         data = b"".join(stream.parts)
         stream.parts, stream.size = [], 0
         try:
-            while len(data) >= least:
-                data = data[self._send(stream, data) :]
+            while len(data) >= least and (size := self._send(stream, data)):
+                data = data[size:]
             stream.parts, stream.size = [data] if data else [], len(data)
             stream.since = time.monotonic()
         except (ValueError, struct.error) as exc:
+            if stream.uncut and isinstance(exc, frames.NoFrame):
+                self._ask_what_it_is(stream, data)
+                return
             # A frame that is none: this source cannot be trusted, the others can.
             self._give_up(stream, f"the log holds something that is no record: {exc}")
 
+    def _ask_what_it_is(self, stream: _Stream, data: bytes) -> None:
+        """The source knows best what it sends that is no frame; the next read tells."""
+        stream.parts, stream.size = [data], len(data)
+        self._give_back(stream)
+        if stream.run_id in self._streams:
+            self._unregister(stream)
+            stream.pace.soon(time.monotonic())
+
     def _send(self, stream: _Stream, data: bytes) -> int:
-        piece = Piece.of(data, enough=CHUNK_BYTES)
+        """Send the frames that come first in data; how many bytes of it they are."""
+        if stream.uncut:
+            piece = Piece.of_first(data, enough=CHUNK_BYTES)
+            if piece is None:
+                return 0
+        else:
+            piece = Piece.of(data, enough=CHUNK_BYTES)
         size = piece.tally.raw_bytes
+        stream.note_last(data, piece.tally)
         stream.pace.record_bytes = size // (piece.tally.stdout_lines + piece.tally.stderr_lines or 1)
         self._held[stream.run_id] = self._held.get(stream.run_id, 0) + size
         self._inbox.put(PieceRead(stream.run_id, piece, size, stream.source.missing), wake=False)

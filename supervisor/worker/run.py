@@ -15,6 +15,7 @@ from uuid import UUID
 
 from hosts.executors.contract import JobView, Observation
 from jobs import outcome, spec
+from jobs.excerpts import Ends
 from jobs.measures import Series, UsageTotals
 from jobs.models import Attempt
 from jobs.outcome import Verdict, start_deadline_passed
@@ -139,6 +140,7 @@ class Run:
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     log_lines: int = 0
+    log_ends: Ends = field(default_factory=Ends)  # of what this worker stored
     tail_seq: int = 0  # where the kept tail of a log over its cap begins, as far as it is known
     logs_note: str = ""
     usage: UsageTotals = field(default_factory=UsageTotals)

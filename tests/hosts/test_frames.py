@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hosts.executors import frames
-from hosts.executors.frames import STDERR, STDOUT, pack, stamp, walk
+from hosts.executors.frames import STDERR, STDOUT, NoFrame, pack, stamp, walk
 
 START = 1_700_000_000_000_000_000
 FORGED = pack(STDERR, stamp(START), b"not a frame\n")
@@ -51,6 +54,22 @@ def test_a_tally_of_enough_ends_with_the_frame_that_makes_it_enough(log, enough)
 
     assert size == next((end for end in ends if end >= enough), len(data))
     assert frames.tally(data, enough) == frames.tally(data[:size])
+
+
+@given(logs, st.integers(0, 3000))
+def test_of_a_log_that_is_cut_anywhere_the_whole_frames_are_counted(log, size):
+    data = b"".join(log)
+    ends = [end for end in itertools.accumulate(map(len, log)) if end <= size]
+    counted = frames.tally_first(data[:size])
+    assert counted == (frames.tally(data[: ends[-1]]) if ends else None)
+
+
+@given(logs, st.sampled_from([b"\x03\x00\x00\x00" * 10, b"\x01" * 40]))
+def test_what_is_no_frame_is_told_once_all_before_it_are_counted(log, odd):
+    data = b"".join(log)
+    assert frames.tally_first(data + odd) == frames.tally(data)
+    with pytest.raises(NoFrame):
+        frames.tally_first(odd)
 
 
 @given(logs)

@@ -129,6 +129,23 @@ class TestOfStoredLogs:
             self.texts(attempt)
         assert "IN (0, 1, 6, 7)" in queries[1]["sql"]
 
+    @pytest.mark.parametrize("count", [0, 1, 3, 8, 450])
+    def test_ends_that_were_noted_make_the_texts_that_stored_ones_make(self, attempt, count):
+        ends, before = excerpts.Ends(), 0
+        size = 90_000 if count < 100 else 50
+        pieces = [out(LETTERS[number % 26 : number % 26 + 1] * size) for number in range(count)]
+        store(attempt, *pieces)
+        for seq, piece in enumerate(pieces):
+            ends.add((seq, before, 0, zlib.compress(piece)), len(piece))
+            before += size
+        sizes = (attempt.stdout_bytes, 0)
+        noted = ends.up_to(attempt.next_seq)
+
+        assert noted is not None
+        assert len(noted) <= 400
+        looked_up = excerpts.texts(attempt.id, attempt.next_seq, [], sizes)
+        assert excerpts.texts(attempt.id, attempt.next_seq, [], sizes, noted) == looked_up
+
 
 lines = st.lists(
     st.tuples(st.sampled_from([out, err]), st.sampled_from(["a\n", "bc\n", "x", "p" * 16_384, "l" * 5_000])),
@@ -149,3 +166,22 @@ def test_what_is_left_out_of_a_chunk_makes_no_difference(before, after):
     for stream in (1, 2):
         size = excerpt_of[stream].size
         assert taken[stream].text(size) == excerpt_of[stream].text(size)
+
+
+def test_no_ends_are_known_of_a_log_that_was_not_noted_from_its_beginning_on():
+    ends = excerpts.Ends()
+    ends.add((3, 12, 0, b"x"), 1)
+    assert ends.up_to(4) is None
+
+
+def test_no_ends_are_known_of_a_log_that_goes_on_elsewhere():
+    ends = excerpts.Ends()
+    ends.add((0, 0, 0, b"x"), 1)
+    assert ends.up_to(2) is None
+
+
+def test_ends_that_are_large_are_not_remembered():
+    ends = excerpts.Ends()
+    for seq in range(4):
+        ends.add((seq, 0, 0, b"x" * 100_000), 260_000)
+    assert ends.up_to(4) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from http import HTTPStatus
 
 from hosts.errors import ContainerExecutionError, DockerConnectionError, EngineError
@@ -15,10 +16,9 @@ from hosts.executors.docker.endpoint import Endpoint
 from hosts.executors.docker.overlap import Overlap
 from hosts.executors.docker.refusals import says_gone
 from hosts.executors.docker.terminal import TerminalSplitter
-from hosts.executors.frames import HEADER, STDERR, STDOUT, TIME_BYTES
+from hosts.executors.frames import HEADER, LONGEST_FRAME, STDERR, STDOUT, TIME_BYTES
 
 SHORTEST_FRAME = TIME_BYTES + 1
-LONGEST_FRAME = 1024 * 1024
 MISSING = "The engine dropped a part of the log before it was read; how much cannot be known."
 ENGINE_ERROR = 3  # the stream on which an engine reports that it cannot read its own log
 
@@ -39,6 +39,11 @@ class Splitter:
         end = self._end_of_frames(data)
         self._rest = data[end:]
         return data[:end]
+
+    def release(self) -> bytes:
+        """What follows the last whole frame; it is the caller's now."""
+        rest, self._rest = self._rest, b""
+        return rest
 
     def end(self, *, proved: bool) -> bytes:
         """The stream has ended; DockerConnectionError if it did so inside a frame, `proved` or not."""
@@ -68,7 +73,7 @@ class Splitter:
 
 
 class DockerLog:
-    """A LogSource. It never waits; whoever polls it decides how long an engine may keep silent."""
+    """An UncutLogSource. It never waits; whoever polls it decides how long an engine may keep silent."""
 
     def __init__(
         self,
@@ -86,7 +91,7 @@ class DockerLog:
         self._follow = follow
         self._answer = Answer(name)
         self._failure: EngineError | None = None
-        self._ended = False
+        self._over = self._ended = False  # no more bytes come; all of them were looked at, and are right
         self._overlapping = not overlap.done
 
     def fileno(self) -> int:
@@ -110,7 +115,10 @@ class DockerLog:
             return None
         parts: list[bytes] = []
         try:
-            self._read(budget, parts)
+            if not self._over:
+                self._read(budget, parts, self._frames)
+            if self._over:
+                self._end(parts)
         except EngineError as exc:
             self._failure = exc
         frames = b"".join(parts)
@@ -118,11 +126,30 @@ class DockerLog:
             return frames
         return self.read(budget)
 
+    def read_uncut(self, budget: int) -> bytes | None:
+        """New bytes read now, cut anywhere; None: `read` has to look at them, or to tell of the end."""
+        if self._over or self._failure or self._overlapping or not isinstance(self._splitter, Splitter):
+            return None
+        parts = [self._splitter.release()]
+        try:
+            self._read(budget, parts, self._answer.feed)
+        except EngineError as exc:
+            self._failure = exc
+        data = b"".join(parts)
+        return None if not data and (self._over or self._failure) else data
+
+    def give_back(self, data: bytes) -> None:
+        """Go on with these bytes, which hold no whole frame."""
+        try:
+            self._splitter.feed(data)
+        except EngineError as exc:
+            self._failure = exc
+
     def close(self) -> None:
         """Let go of the socket; may be called twice."""
         self._connection.close()
 
-    def _read(self, budget: int, parts: list[bytes]) -> None:
+    def _read(self, budget: int, parts: list[bytes], taken_in: Callable[[bytes], bytes]) -> None:
         received = 0
         while received < budget or wire.holds_back(self._connection):
             data = wire.receive(self._connection, self._name)
@@ -130,9 +157,9 @@ class DockerLog:
                 return
             received += len(data)
             if data:
-                parts.append(self._frames(data))
+                parts.append(taken_in(data))
             if not data or self._answer.complete:
-                self._end(parts)
+                self._over = True
                 return
             # Asking an emptied socket once more would cost as much as reading it did.
             if len(data) < wire.READ_BYTES and not wire.holds_back(self._connection):
