@@ -22,13 +22,14 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol
 from uuid import UUID
 
-from hosts.errors import ContainerBusy
+from hosts.errors import ContainerBusy, ContainerExecutionError
 from hosts.executors.capabilities import Capabilities
 
 LABEL_PREFIX = "tallyman."
 PROTOCOL = "1"
 
-ContainerState = Literal["created", "running", "exited"]
+# `starting`: the engine has taken on a start, and does what comes before it (finds room, pulls the image).
+ContainerState = Literal["created", "starting", "running", "exited"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,10 @@ class Observation:
 
     `labels` are the engine's, whole. `started_at` is None for a container that never started, whatever
     its state says. `fresh` is True only in the answer of the `create` call that made the container.
+
+    `refusal` comes with the state `exited`, after `starting`: the engine has given the start up, and proves
+    that nothing was started. `interrupted` says what ended a container from outside, if its engine knows
+    that it was neither its program nor us (its machine was taken away, somebody stopped it).
     """
 
     container_id: str
@@ -164,6 +169,8 @@ class Observation:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
     log_limit_bytes: int | None = None  # the engine drops the oldest of a log larger than this; None: never
+    refusal: ContainerExecutionError | None = None
+    interrupted: str = ""
 
     def label(self, key: str) -> str:
         """Our label `tallyman.<key>`, or an empty string."""
@@ -319,6 +326,8 @@ class ContainerExecutor(ABC):
         """Start a container made by `create`. Call once: a second start may run it a second time.
 
         An engine that gives an id only now returns it: the container's from here on. None: it keeps its own.
+        With the flag `starts_later` it returns when the engine has taken the start on: `observe` shows the
+        state `starting` from then until it runs, or tells that it will not (`Observation.refusal`).
         """
 
     @abstractmethod
