@@ -16,6 +16,7 @@ class Found(Enum):
     UNSTARTED = (
         auto()
     )  # this attempt's, made by an owner who did not start it: delete without force, make anew
+    STARTING = auto()  # this attempt's, on its way: wait
     RUNNING = auto()  # this attempt's: adopt
     EXITED = auto()  # this attempt's: harvest
 
@@ -37,6 +38,7 @@ def classify(seen: Observation, *, installation: UUID, job_id: UUID, number: int
 
 _BY_STATE: dict[ContainerState, Found] = {
     "created": Found.UNSTARTED,
+    "starting": Found.STARTING,
     "running": Found.RUNNING,
     "exited": Found.EXITED,
 }

@@ -175,7 +175,7 @@ def _interrupted(end: Exit, exit_code: int) -> Verdict:
             outcome=Outcome.INTERRUPTED,
             failure_class="killed",
             message=f"It was stopped from outside (exit code {exit_code}), and not by Tallyman.",
-            hint="Somebody used docker stop or kill, or the engine was shut down.",
+            hint=end.error or "Somebody used docker stop or kill, or the engine was shut down.",
         )
     return Verdict(
         outcome=Outcome.INTERRUPTED,

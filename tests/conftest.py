@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import databases
 
-pytest_plugins = ["tests.support.engine_fixtures", "tests.faults.bench"]
+pytest_plugins = ["tests.support.engine_fixtures", "tests.support.aws_fixtures", "tests.faults.bench"]
 
 
 def pytest_report_header() -> str:

@@ -28,7 +28,8 @@ class Capabilities:
     * `logs`: `open_log` gives a log; `live_logs`: while the container runs, too, else it is read at its end;
     * `usage`: `usage` tells what a running container uses;
     * `stop`: `signal` ends a container by TERM and KILL; else a job can only be waited for;
-    * `lists`: `list_containers` tells of what an earlier worker has made.
+    * `lists`: `list_containers` tells of what an earlier worker has made;
+    * `starts_later`: `start` returns once the start is taken on, and `observe` says when it runs.
 
     All others are for what a job may ask for (`needs` of its spec, `jobs.needs`): a job that asks for what
     an executor cannot do is not given to it.
@@ -41,6 +42,7 @@ class Capabilities:
     usage: bool = _way("tell what a job uses")
     stop: bool = _way("stop a job, neither by cancel nor after timeout_seconds")
     lists: bool = False
+    starts_later: bool = False
 
     signals: bool = _wish("send any other signal than TERM and KILL (stop_signal)")
     working_directory: bool = _wish("set the working directory")

@@ -22,13 +22,14 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
-from hosts.errors import ContainerBusy
+from hosts.errors import ContainerBusy, ContainerExecutionError
 from hosts.executors.capabilities import Capabilities
 
 LABEL_PREFIX = "tallyman."
 PROTOCOL = "1"
 
-ContainerState = Literal["created", "running", "exited"]
+# `starting`: the engine has taken on a start, and does what comes before it (finds room, pulls the image).
+ContainerState = Literal["created", "starting", "running", "exited"]
 EndedBy = Literal["", "timeout", "cancelled", "rejected", "infra"]
 
 
@@ -155,6 +156,10 @@ class Observation:
     time limit, or somebody who cancelled it there; `rejected` and `infra` only with proof that nothing of the
     container ever ran, for a reason that lies in the job (no such image), or not (no quota, no permission).
     `failure_class` is its word for machines then, and `error` its sentence.
+
+    `refusal` comes with the state `exited`, after `starting`: the engine has given the start up, and proves
+    that nothing was started. `interrupted` says what ended a container from outside, if its engine knows
+    that it was neither its program nor us (its machine was taken away, somebody stopped it).
     """
 
     container_id: str
@@ -172,6 +177,8 @@ class Observation:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
     log_limit_bytes: int | None = None  # the engine drops the oldest of a log larger than this; None: never
+    refusal: ContainerExecutionError | None = None
+    interrupted: str = ""
 
     def label(self, key: str) -> str:
         """Our label `tallyman.<key>`, or an empty string."""
@@ -350,6 +357,8 @@ class ContainerExecutor(ABC):
         """Start a container made by `create`. Call once: a second start may run it a second time.
 
         An engine that gives an id only now returns it: the container's from here on. None: it keeps its own.
+        With the flag `starts_later` it returns when the engine has taken the start on: `observe` shows the
+        state `starting` from then until it runs, or tells that it will not (`Observation.refusal`).
         """
 
     @abstractmethod

@@ -75,7 +75,7 @@ class Orphans:
         return [removal for removal in removals if removal.how]
 
     def _how(self, seen: Observation, now: datetime) -> str:
-        if seen.state != "running":
+        if seen.state not in ("starting", "running"):
             return "remove"
         asked = self._asked.setdefault(seen.container_id, now)
         if asked == now:

@@ -29,6 +29,7 @@ from supervisor.worker.run import (
 from supervisor.worker.steps import StepDone
 
 _FIRST_LOOK_SECONDS = 0.15
+_STARTING_LOOK_SECONDS = 1.0
 _LOST_AFTER = 2
 _ABSENT_WAIT_SECONDS = 2.0
 _MOST_PULLS = 3
@@ -53,8 +54,6 @@ def apply(run: Run, done: StepDone, *, installation: UUID, now: float) -> None:
 def _done(run: Run, done: StepDone, now: float) -> None:
     """A step that has nothing to tell but that it was done."""
     match done.step:
-        case "START":
-            _started(run, done.result, now)
         case "SIGNAL":
             run.engine_log.note("kill", run.signal)
             run.need, run.look_clock = Need.WATCH, now + _FIRST_LOOK_SECONDS
@@ -64,10 +63,14 @@ def _done(run: Run, done: StepDone, now: float) -> None:
             run.need = Need.GONE
 
 
-def _started(run: Run, given_id: object, now: float) -> None:
+def _started(run: Run, told: Any, installation: UUID, now: float) -> None:
+    """`told` is the container's id if it has got another one, or the container that is still starting."""
     run.engine_log.note("start")
-    if isinstance(given_id, str) and 0 < len(given_id) <= _LONGEST_ID:
-        run.container_id = given_id
+    if isinstance(told, Observation):
+        _found(run, told, installation, now)
+        return
+    if isinstance(told, str) and 0 < len(told) <= _LONGEST_ID:
+        run.container_id = told
     soon = now + _FIRST_LOOK_SECONDS
     run.look_clock = now if run.heard_die else soon
     run.prepare("to_running", Need.WATCH, **_running_columns(run))
@@ -151,7 +154,7 @@ def reject(run: Run, error: ContainerExecutionError) -> None:
 def _ensured(run: Run, seen: Any, installation: UUID, now: float) -> None:
     if seen.fresh:
         run.engine_log.note("create", seen.container_id[:12])
-        run.start_sent = run.heard_die = False
+        run.start_sent = run.is_starting = run.heard_die = False
         if len(seen.container_id) > _LONGEST_ID:
             reject(run, _id_too_long(seen))
             return
@@ -172,12 +175,6 @@ def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
             reject(run, _name_conflict(seen))
         case Found.OLDER:
             run.doomed, run.need = seen, Need.CLEAR
-        case Found.RUNNING | Found.EXITED if run.is_poison:
-            _stop_only(run, seen, now)
-        case Found.RUNNING:
-            _adopt(run, seen, now)
-        case Found.EXITED:
-            _exited(run, seen, now)
         case Found.UNSTARTED:
             # Written first: whoever takes over in the middle must ask what became of this very container.
             run.discarding_id, run.container_id = seen.container_id, ""
@@ -185,6 +182,23 @@ def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
                 "fence", Need.DISCARD, "found unstarted", **(_columns(run, seen) | {"container_id": ""})
             )
             run.described = False  # the one that is made instead is another one
+        case _:
+            _found_started(run, seen, found, now)
+
+
+def _found_started(run: Run, seen: Observation, found: Found, now: float) -> None:
+    """This attempt's own container, which somebody has started."""
+    if seen.refusal and run.state in NOT_STARTED:
+        run.container_id = seen.container_id
+        reject(run, seen.refusal)
+    elif run.is_poison:
+        _stop_only(run, seen, now)
+    elif found is Found.STARTING:
+        _wait_for_start(run, seen, now)
+    elif found is Found.RUNNING:
+        _adopt(run, seen, now)
+    else:
+        _exited(run, seen, now)
 
 
 def _stop_only(run: Run, seen: Observation, now: float) -> None:
@@ -201,6 +215,20 @@ def _stop_only(run: Run, seen: Observation, now: float) -> None:
         run.need = Need.WATCH
 
 
+def _wait_for_start(run: Run, seen: Observation, now: float) -> None:
+    """The engine has taken the start on: from now on it may run at any moment, so it is never withdrawn."""
+    first_sight = not run.described
+    run.container_id, run.start_sent = seen.container_id, True
+    if run.state not in NOT_STARTED:  # it is being stopped
+        if run.need is not Need.SIGNAL:
+            run.need, run.look_clock = Need.WATCH, now + _STARTING_LOOK_SECONDS
+        return
+    run.is_starting = True
+    run.need, run.resume_clock = Need.OBSERVE, now + _STARTING_LOOK_SECONDS
+    if first_sight:
+        run.prepare("describe", Need.OBSERVE, **_columns(run, seen))
+
+
 def _adopt(run: Run, seen: Observation, now: float) -> None:
     first_sight = not run.described
     run.engine_away = False  # whatever happened to the engine, this container outlived it
@@ -209,7 +237,7 @@ def _adopt(run: Run, seen: Observation, now: float) -> None:
     if run.state in NOT_STARTED:
         run.described = False  # the next look writes what the engine says of it
         run.look_clock = now
-        found = "" if run.untold_start else "adopted"
+        found = "" if run.untold_start or run.is_starting else "adopted"
         run.prepare("to_running", Need.WATCH, found, **_running_columns(run))
         return
     if run.need is not Need.SIGNAL:  # asked for while this look was under way: still to be sent
@@ -220,6 +248,7 @@ def _adopt(run: Run, seen: Observation, now: float) -> None:
 
 def _exited(run: Run, seen: Observation, now: float) -> None:
     run.container_id, run.seen = seen.container_id, seen
+    run.killed_outside = run.killed_outside or bool(seen.interrupted)
     is_short = run.untold_start is not None
     run.engine_log.note("die", f"exit code {seen.exit_code}{', out of memory' if seen.oom_killed else ''}")
     if run.state is AttemptState.EXITED:
@@ -294,6 +323,7 @@ def _withdrawn(run: Run, seen: Any, installation: UUID, now: float) -> None:
 
 _ANSWERS: dict[str, Callable[[Run, Any, UUID, float], None]] = {
     "ENSURE": _ensured,
+    "START": _started,
     "OBSERVE": _observed,
     "DISCARD": _discarded,
     "WITHDRAW": _withdrawn,

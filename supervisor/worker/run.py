@@ -103,6 +103,7 @@ class Run:
     trouble_hint: str = ""
     absent: int = 0
     start_sent: bool = False
+    is_starting: bool = False  # the engine has taken the start on, and its container does not run yet
     failed_starts: int = 0
     withdrawing: bool = False
     start_deadline_clock: float | None = None

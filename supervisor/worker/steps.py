@@ -65,13 +65,16 @@ def pull(hands: Hands, image: str, progress: Callable[[str], None], cancelled: C
     hands.executor.pull(image, progress=progress, cancelled=cancelled)
 
 
-def start(hands: Hands, container_id: str) -> str | None:
+def start(hands: Hands, container_id: str) -> str | Observation | None:
     """Start the container: sent once. An error that proves nothing is answered by `observe`.
 
-    Its id from now on, if it has got another one by that.
+    Its id from now on, if it has got another one by that; where it starts later, what is seen of it now.
     """
     hands.guard()
-    return hands.executor.start(container_id)
+    given = hands.executor.start(container_id)
+    if not hands.executor.capabilities.starts_later:
+        return given
+    return observe(hands, given or container_id)
 
 
 def observe(hands: Hands, ref: str) -> Observation | None:
@@ -115,6 +118,7 @@ def glance(hands: Hands, ref: str) -> Observation | None:
         exit_code=seen.exit_code,
         started_at=seen.started_at,
         finished_at=seen.finished_at,
+        refusal=seen.refusal,
     )
 
 
@@ -206,4 +210,4 @@ def _observation(seen: object, method: str) -> Observation:
     return seen
 
 
-_STATES = {"created", "running", "exited"}
+_STATES = {"created", "starting", "running", "exited"}

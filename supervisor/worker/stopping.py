@@ -48,8 +48,10 @@ def stop_due(runs: Iterable[Run], now: float, *, can_stop: bool = True) -> bool:
         if not can_stop:
             run.deadline_clock = None
             continue
-        reason = stop_wanted(run, now) if run.state is AttemptState.RUNNING and run.move is None else None
+        may_run = run.state is AttemptState.RUNNING or run.is_starting
+        reason = stop_wanted(run, now) if may_run and run.move is None else None
         if reason:
+            run.resume_clock = now if run.is_starting else run.resume_clock
             run.prepare(
                 "to_stopping",
                 Need.SIGNAL,
