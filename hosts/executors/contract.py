@@ -24,6 +24,7 @@ from uuid import UUID
 
 from hosts.errors import ContainerBusy
 from hosts.executors.capabilities import Capabilities
+from hosts.executors.container_options import ContainerOptions
 
 LABEL_PREFIX = "tallyman."
 PROTOCOL = "1"
@@ -33,7 +34,10 @@ ContainerState = Literal["created", "running", "exited"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
-    """What an executor may know of its host. `config` holds the decrypted credentials too: never log it."""
+    """What an executor may know of its host. `config` holds the decrypted credentials too: never log it.
+
+    `policy` says what its containers may have, as `hosts.policy` reads it.
+    """
 
     id: UUID
     name: str
@@ -41,6 +45,7 @@ class HostView:
     base_url: str
     installation: UUID
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ class TemplateView:
     cpu_limit: float | None  # cores
     timeout_seconds: int
     max_log_bytes: int = 0  # what is kept of a log; 0: not said
+    options: ContainerOptions = field(default_factory=ContainerOptions)
 
 
 @dataclass(slots=True, kw_only=True)

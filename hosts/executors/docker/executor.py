@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from hosts import registries
-from hosts.errors import ContainerBusy, DockerConnectionError, EngineError
+from hosts import policy, registries
+from hosts.errors import (
+    ConfigurationError,
+    ContainerBusy,
+    ContainerExecutionError,
+    DockerConnectionError,
+    EngineError,
+)
 from hosts.executors import cgroups
 from hosts.executors.capabilities import Capabilities
+from hosts.executors.container_options import ContainerOptions
 from hosts.executors.contract import (
     LABEL_PREFIX,
     ContainerExecutor,
@@ -67,6 +74,8 @@ class DockerExecutor(ContainerExecutor):
 
     def __init__(self, host: HostView) -> None:
         super().__init__(host)
+        if wrong := policy.problems(host.policy):
+            raise ConfigurationError(f"Host {host.name!r}: {wrong[0]}")
         self._endpoint = endpoint.endpoint_from(host.name, host.base_url, host.config)
         self._client = Client(self._endpoint)
         self._digests: dict[tuple[str, str], str] = {}
@@ -93,6 +102,12 @@ class DockerExecutor(ContainerExecutor):
         What DockerConnectionError leaves behind may lack some of them: delete it, and create again.
         """
         body = spec.create_body(self.host, job)
+        if refusal := self._not_allowed(job):
+            # One that was made before the policy forbade it may run.
+            seen = self.observe(job.container_name)
+            if seen is None:
+                raise refusal
+            return seen
         reply = self._client.post("/containers/create", params={"name": job.container_name}, body=body)
         if reply.status != HTTPStatus.CREATED:
             return self._instead_of(job, reply)
@@ -203,6 +218,8 @@ class DockerExecutor(ContainerExecutor):
 
     def pull(self, image: str, *, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
         """Bring the image to the engine; `cancelled` is asked four times a second."""
+        if not policy.image_allowed(self.host.policy, image):
+            raise self._forbidden(policy.refusals(self.host.policy, image, ContainerOptions(), ()))
         images.pull(
             self._endpoint,
             self._client.version(),
@@ -215,6 +232,19 @@ class DockerExecutor(ContainerExecutor):
     def close(self) -> None:
         """Drop the calling thread's connections."""
         self._client.close()
+
+    def _not_allowed(self, job: JobView) -> ContainerExecutionError | None:
+        """The error for a container that the host's policy does not allow."""
+        template, networks = job.template, [network.name for network in job.networks]
+        wrong = list(policy.refusals(self.host.policy, template.docker_image, template.options, networks))
+        return self._forbidden(wrong) if wrong else None
+
+    def _forbidden(self, sentences: Iterable[str]) -> ContainerExecutionError:
+        return ContainerExecutionError(
+            " ".join(sentences),
+            failure_class="not_allowed",
+            hint=f"Change the template, or have the policy of host {self.host.name} changed.",
+        )
 
     def _instead_of(self, job: JobView, reply: Reply) -> Observation:
         """What has the container's name after a create that made none, or the reason why nothing has."""

@@ -10,6 +10,7 @@ from typing import Any
 from hosts.executors import machine
 from hosts.executors.contract import ContainerState, EngineFacts, Observation, Usage
 from hosts.executors.docker.client import one_line
+from hosts.executors.docker.options import volumes_of
 from hosts.executors.docker.spec import size_in_bytes
 
 _NEVER = "0001-01-01"
@@ -49,7 +50,7 @@ def observation(inspected: Mapping[str, Any], image_digest: str) -> Observation:
             "container_name": name,
             "container_id": inspected["Id"],
             "network": _network(inspected),
-            "volumes": list(inspected["HostConfig"].get("Binds") or []),
+            "volumes": volumes_of(inspected["HostConfig"]),
             "ports": _ports(inspected["NetworkSettings"].get("Ports") or {}),
             "image_digest": image_digest,
         },

@@ -12,7 +12,12 @@ from hosts.executors.docker.client import Reply
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 
-_OCI = "oci runtime"
+# What the engine, or its runtime, says before it has started anything, with whatever status.
+_BEFORE_THE_START = (
+    *("oci runtime", "could not select device driver", "error gathering device information"),
+    *("no matching entries in passwd file", "no matching entries in group file", "failed to mount local"),
+)
+_PORT_TAKEN = ("port is already allocated", "address already in use")
 _DISK_FULL = "no space left on device"
 # What stands around the one part that says something to the author of a job.
 _WRAPPING = re.compile(
@@ -30,6 +35,14 @@ _HINTS = (
     ("alias", "Only networks made by users can have aliases; remove them from the others."),
     ("logging", "Check log_max_size of the host."),
     ("network", "Check the networks of the template."),
+    ("bind source path", "Create the path on the host, or correct volumes of the template."),
+    ("device driver", "The host has no such GPUs, or not their runtime; correct resources of the template."),
+    ("passwd", "Correct user of the template: the image has no such user."),
+    ("group file", "Correct user of the template: the image has no such group."),
+    ("device", "Correct devices in security of the template."),
+    ("capabilit", "Correct cap_add and cap_drop in security of the template."),
+    ("tmpfs", "Correct tmpfs of the template."),
+    ("mount", "Correct volumes of the template."),
 )
 
 
@@ -62,10 +75,12 @@ def refused_connect(reply: Reply) -> EngineError | None:
 def refused_start(reply: Reply, seen: Observation, exit_code: int | None) -> EngineError | None:
     """The error for a start that is proved to have started nothing; None where it is not."""
     words = reply.message or seen.error
-    refused = reply.status < HTTPStatus.INTERNAL_SERVER_ERROR or _OCI in words.lower()
+    refused = reply.status < HTTPStatus.INTERNAL_SERVER_ERROR or any(
+        part in words.lower() for part in _BEFORE_THE_START
+    )
     unstarted = seen.state == "created" and not seen.started_at and bool(exit_code or seen.error)
-    if unstarted and (full := disk_full(words)):
-        return full
+    if unstarted and (passing := disk_full(words) or _port_taken(words)):
+        return passing
     if not refused or not unstarted:
         return None
     if exit_code == NOT_FOUND:
@@ -86,6 +101,16 @@ def disk_full(words: str) -> LaunchFailed | None:
         f"The disk of the engine is full: {_WRAPPING.sub('', words)}",
         failure_class="disk_full",
         hint="Free space where the engine keeps its data; `docker system df` on the host says what takes it.",
+    )
+
+
+def _port_taken(words: str) -> LaunchFailed | None:
+    if not any(part in words.lower() for part in _PORT_TAKEN):
+        return None
+    return LaunchFailed(
+        _WRAPPING.sub("", words),
+        failure_class="port_taken",
+        hint="Let the engine choose the port: write ports of the template as in 8080.",
     )
 
 
