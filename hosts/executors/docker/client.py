@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as PoolTimeout
 
 from hosts.errors import ConfigurationError, DockerConnectionError
+from hosts.executors.docker import local, ssh
 from hosts.executors.docker.endpoint import Endpoint, Tls
 from hosts.executors.docker.local import LocalSession
 
@@ -151,7 +153,11 @@ class Client:
     def _session(self) -> LocalSession | docker.APIClient:
         session: LocalSession | docker.APIClient | None = getattr(self._local, "session", None)
         if session is None and self._endpoint.socket_path:
-            session = self._local.session = LocalSession(self._endpoint.socket_path)
+            session = self._local.session = LocalSession(
+                partial(local.connect_to, self._endpoint.socket_path)
+            )
+        if session is None and self._endpoint.ssh:
+            session = self._local.session = LocalSession(partial(ssh.connect, self._endpoint.ssh))
         if session is None:
             session = docker.APIClient(
                 base_url=self._endpoint.url,
@@ -178,6 +184,8 @@ def translated(name: str) -> Iterator[None]:
 def plain_cause(exc: BaseException) -> str:
     """Why a call got no answer, in a few words."""
     chain = list(_chain(exc))
+    if isinstance(chain[0], ssh.SshFailed):
+        return one_line(str(chain[0]))
     for kind, words in _CAUSES:
         if any(isinstance(link, kind) for link in chain):
             return words
