@@ -32,7 +32,7 @@ from hosts.executors.contract import (
     Resume,
     Usage,
 )
-from hosts.executors.docker import endpoint, events, images, lifetime, logs, readings, refusals, spec
+from hosts.executors.docker import endpoint, events, images, lifetime, logs, podman, readings, refusals, spec
 from hosts.executors.docker.client import Client, Reply
 
 _UNKNOWN: Any = object()
@@ -102,6 +102,8 @@ class DockerExecutor(ContainerExecutor):
         What DockerConnectionError leaves behind may lack some of them: delete it, and create again.
         """
         body = spec.create_body(self.host, job)
+        if self._client.is_podman():
+            podman.adapt(body)
         if refusal := self._not_allowed(job):
             # One that was made before the policy forbade it may run.
             seen = self.observe(job.container_name)
@@ -194,7 +196,9 @@ class DockerExecutor(ContainerExecutor):
 
     def open_log(self, container_id: str, resume: Resume, *, follow: bool) -> LogSource:
         """The log after what is stored; waits for the connection only, 5 s at most."""
-        return logs.open_log(self._endpoint, self._client.version(), container_id, resume, follow=follow)
+        client = self._client
+        opened = logs.open_podman_log if client.is_podman() else logs.open_log
+        return opened(self._endpoint, client.version(), container_id, resume, follow=follow)
 
     def watch(self, stop: threading.Event) -> Generator[Hint, None, None]:
         """Yield hints until `stop` is set; `connected` comes again when the stream was made anew."""

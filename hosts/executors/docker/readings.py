@@ -9,6 +9,7 @@ from typing import Any
 
 from hosts.executors import machine
 from hosts.executors.contract import ContainerState, EngineFacts, Observation, Usage
+from hosts.executors.docker import podman
 from hosts.executors.docker.client import one_line
 from hosts.executors.docker.options import volumes_of
 from hosts.executors.docker.spec import size_in_bytes
@@ -78,8 +79,7 @@ def listed(entry: Mapping[str, Any]) -> Observation:
 def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineFacts:
     """An engine from GET /version and GET /info."""
     return EngineFacts(
-        # Engines before 23 take their id from a file of the machine, so several on one machine share it.
-        engine_id=f"{info.get('ID') or ''} {info.get('DockerRootDir') or ''}".strip(),
+        engine_id=podman.engine_id(info) if podman.is_podman(version) else _engine_id(info),
         version=str(version.get("Version") or ""),
         api_version=str(version["ApiVersion"]),
         cpus=info.get("NCPU"),
@@ -89,6 +89,11 @@ def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineF
         clock_at=_clock(info.get("SystemTime")),
         **_machine_of(info),
     )
+
+
+def _engine_id(info: Mapping[str, Any]) -> str:
+    # Engines before 23 take their id from a file of the machine, so several on one machine share it.
+    return f"{info.get('ID') or ''} {info.get('DockerRootDir') or ''}".strip()
 
 
 def _clock(told: Any) -> datetime | None:
