@@ -13,7 +13,7 @@ from hosts.executors import option_reader
 from hosts.executors.contract import JobView, Network
 from hosts.executors.docker import DockerExecutor
 from hosts.executors.frames import STDOUT
-from tests.support.containers import host_view, job_view, launch, read_log, run, written
+from tests.support.containers import host_view, job_view, launch, read_log, run, until_exited, written
 from tests.support.engines import free_port
 
 pytestmark = pytest.mark.docker
@@ -142,6 +142,9 @@ def test_every_option_stands_in_the_container_and_works(allowing, docker_engine,
     assert {label for label in config["Labels"] if label.startswith("tallyman.")} == {
         f"tallyman.{name}" for name in ("installation", "host", "job", "attempt", "epoch", "protocol")
     }
+    executor.signal(container_id, "KILL")
+    ended = until_exited(executor, container_id)
+    assert ended.metadata["ports"] == seen.metadata["ports"], "they are known although it has ended"
     executor.remove(container_id, force=True)
     docker_engine.api.remove_volume("options-test")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -79,6 +80,7 @@ class DockerExecutor(ContainerExecutor):
         self._endpoint = endpoint.endpoint_from(host.name, host.base_url, host.config)
         self._client = Client(self._endpoint)
         self._digests: dict[tuple[str, str], str] = {}
+        self._ports: dict[str, dict[str, int]] = {}
         self._places: dict[str, cgroups.Place | None] = {}
 
     @classmethod
@@ -141,7 +143,8 @@ class DockerExecutor(ContainerExecutor):
         inspected = self._inspect(ref)
         if inspected is None:
             return None
-        return readings.observation(inspected, self._digest(inspected["Image"], inspected["Config"]["Image"]))
+        digest = self._digest(inspected["Image"], inspected["Config"]["Image"])
+        return self._with_ports(readings.observation(inspected, digest))
 
     def list_containers(self) -> list[Observation]:
         """Every container of this installation: names, labels and states in one call.
@@ -249,6 +252,16 @@ class DockerExecutor(ContainerExecutor):
             failure_class="not_allowed",
             hint=f"Change the template, or have the policy of host {self.host.name} changed.",
         )
+
+    def _with_ports(self, seen: Observation) -> Observation:
+        """With the ports that the container had while it ran: its engine forgets them when it ends."""
+        ports = seen.metadata["ports"]
+        if ports and seen.state == "running":
+            for oldest in list(self._ports)[: -_MOST_PLACES + 1]:
+                self._ports.pop(oldest, None)
+            self._ports[seen.container_id] = ports
+        kept = self._ports.get(seen.container_id, ports)
+        return seen if kept == ports else replace(seen, metadata={**seen.metadata, "ports": kept})
 
     def _instead_of(self, job: JobView, reply: Reply) -> Observation:
         """What has the container's name after a create that made none, or the reason why nothing has."""

@@ -52,7 +52,9 @@ def observation(inspected: Mapping[str, Any], image_digest: str) -> Observation:
             "container_id": inspected["Id"],
             "network": _network(inspected),
             "volumes": volumes_of(inspected["HostConfig"]),
-            "ports": _ports(inspected["NetworkSettings"].get("Ports") or {}),
+            # A container that does not run has none any more; of those it asked for, the numbers are known.
+            "ports": _ports(inspected["NetworkSettings"].get("Ports") or {})
+            or _ports(inspected["HostConfig"].get("PortBindings") or {}),
             "image_digest": image_digest,
         },
     )
@@ -156,7 +158,9 @@ def _network(inspected: Mapping[str, Any]) -> str:
 
 def _ports(ports: Mapping[str, Any]) -> dict[str, int]:
     return {
-        port: int(bound[0]["HostPort"]) for port, bound in ports.items() if bound and bound[0]["HostPort"]
+        port: int(bound[0]["HostPort"])
+        for port, bound in ports.items()
+        if bound and bound[0].get("HostPort") not in {None, "", "0"}
     }
 
 
