@@ -15,7 +15,8 @@ from hosts.errors import ContainerExecutionError
 from hosts.executors import option_reader
 from hosts.executors.container_options import ContainerOptions, Port
 from hosts.executors.contract import JobView, Network
-from jobs import spec
+from hosts.executors.docker import DockerExecutor
+from jobs import needs, spec
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment
 
 SECRET = "hunter2-planted-secret"
@@ -258,3 +259,11 @@ def test_a_spec_frozen_before_there_were_options_thaws_with_the_usual_ones():
 )
 def test_options_of_a_bare_row_that_cannot_be_used_are_a_refusal(options, words):
     assert words in refusal(frozen(template=options))
+
+
+def test_what_the_options_ask_for_is_what_a_docker_host_can():
+    asked = needs.needs(frozen(template={**OPTIONS, "memory_limit": 64}))
+
+    assert {"entrypoint", "user", "labels", "mounts", "tmpfs", "extra_hosts", "ports"} <= asked
+    assert {"pids_limit", "swap_limit", "read_only"} <= asked
+    assert all(getattr(DockerExecutor.capabilities, name) for name in asked)

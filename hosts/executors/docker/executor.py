@@ -70,6 +70,23 @@ class DockerExecutor(ContainerExecutor):
         cpu_limit=True,
         networks=True,
         network_aliases=True,
+        entrypoint=True,
+        user=True,
+        swap_limit=True,
+        pids_limit=True,
+        shm_size=True,
+        ulimits=True,
+        gpus=True,
+        host_network=True,
+        extra_hosts=True,
+        ports=True,
+        mounts=True,
+        tmpfs=True,
+        labels=True,
+        read_only=True,
+        linux_capabilities=True,
+        privileged=True,
+        init=True,
     )
     secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
 
