@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
 
-from hosts import registries, wakeups
+from hosts import policy, registries, wakeups
 from hosts.errors import ConfigurationError, TallymanError
 from hosts.executors.registry import executor_class
 from hosts.models import Availability, DockerHost, DrainThen, HostRequest, RequestVerb
@@ -71,6 +72,13 @@ def _request(host_id: UUID, verb: RequestVerb, by: str) -> HostRequest:
     request = HostRequest.objects.create(host_id=host_id, verb=verb, by=by, expires_at=Now() + REQUEST_LASTS)
     wakeups.notify(host_id)
     return request
+
+
+def set_policy(host_id: UUID, wanted: dict[str, Any]) -> None:
+    """Let the host's new containers have this, and no more; ConfigurationError if it cannot be read."""
+    if wrong := policy.problems(wanted):
+        raise ConfigurationError(" ".join(wrong))
+    _want(host_id, policy=wanted)
 
 
 def set_registry_login(host_id: UUID, registry: str, *, username: str, password: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hosts.errors import ConfigurationError
-from hosts.executors import registry
+from hosts.executors import option_reader, registry
 from hosts.executors.capabilities import lacks
 
 if TYPE_CHECKING:
@@ -27,7 +27,32 @@ _NEEDED: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "signals": lambda spec: str(spec.get("stop_signal") or "").upper() not in _DEFAULT_SIGNALS,
     "networks": lambda spec: bool(spec.get("networks")),
     "network_aliases": lambda spec: any(aliases for _, aliases in spec.get("networks") or ()),
+    "entrypoint": lambda spec: bool(_option(spec, "entrypoint")),
+    "user": lambda spec: bool(_option(spec, "user")),
+    "labels": lambda spec: bool(_option(spec, "container_labels")),
+    "mounts": lambda spec: bool(_option(spec, "volumes")),
+    "tmpfs": lambda spec: bool(_option(spec, "tmpfs")),
+    "extra_hosts": lambda spec: bool(_option(spec, "extra_hosts")),
+    "ports": lambda spec: bool(_option(spec, "ports")),
+    "swap_limit": lambda spec: bool(_option(spec, "resources", "swap_mb")),
+    "pids_limit": lambda spec: bool(_option(spec, "resources", "pids")),
+    "shm_size": lambda spec: bool(_option(spec, "resources", "shm_mb")),
+    "ulimits": lambda spec: bool(_option(spec, "resources", "ulimits")),
+    "gpus": lambda spec: bool(_option(spec, "resources", "gpus")),
+    "read_only": lambda spec: bool(_option(spec, "security", "read_only")),
+    "privileged": lambda spec: bool(_option(spec, "security", "privileged")),
+    "init": lambda spec: _option(spec, "security", "init") is not None,
+    "linux_capabilities": lambda spec: any(
+        _option(spec, "security", name) for name in ("cap_add", "cap_drop")
+    ),
 }
+
+
+def _option(spec: Mapping[str, Any], *path: str) -> Any:
+    value: Any = spec.get("options")
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def needs(spec: Mapping[str, Any]) -> frozenset[str]:
@@ -39,7 +64,8 @@ def needs_of_template(template: ContainerTemplate) -> frozenset[str]:
     """What every job of a stored template asks for, whatever else the job overrides."""
     networks = template.network_assignments.values_list("network_name", "aliases")
     names = {name: getattr(template, name, None) for name in _COLUMNS}
-    return needs({**names, "networks": list(networks)})
+    options = {name: getattr(template, name) for name in option_reader.FIELDS}
+    return needs({**names, "networks": list(networks), "options": options})
 
 
 _COLUMNS = ("tty", "memory_limit", "cpu_limit", "working_directory", "stop_signal")

@@ -15,6 +15,8 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 
 from hosts.errors import ConfigurationError, ContainerExecutionError
+from hosts.executors import option_reader
+from hosts.executors.container_options import ContainerOptions
 from hosts.executors.contract import JobView, Network, TemplateView
 from jobs import validators
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment
@@ -79,6 +81,7 @@ def freeze(
         "infra_retries": template.infra_retries,
         "environment": environment,
         "networks": [[network.network_name, _names(network.aliases)] for network in networks],
+        "options": {name: value for name in option_reader.FIELDS if (value := getattr(template, name))},
     }
 
 
@@ -142,7 +145,7 @@ def thaw(
     sources = {"template": template_secrets, "job": job_secrets}
     environment = {key: _resolve(key, entry, sources) for key, entry in spec["environment"].items()}
     try:
-        _validate(spec, environment)
+        options = _validate(spec, environment)
     except ValidationError as exc:
         raise _bad_spec(" ".join(exc.messages)) from exc
     return JobView(
@@ -163,6 +166,7 @@ def thaw(
             max_log_bytes=spec["max_log_bytes"],
             stop_signal=spec["stop_signal"],
             stop_grace_seconds=spec.get("stop_grace_seconds"),
+            options=options,
         ),
         tty=bool(spec["tty"]),
         command=tuple(shlex.split(spec["command"])),
@@ -176,7 +180,7 @@ def thaw(
     )
 
 
-def _validate(spec: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+def _validate(spec: Mapping[str, Any], environment: Mapping[str, str]) -> ContainerOptions:
     validators.validate_environment(environment)
     validators.validate_command(spec["command"])
     for name, aliases in spec["networks"]:
@@ -184,6 +188,11 @@ def _validate(spec: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         validators.validate_aliases(aliases)
     for value in (spec["docker_image"], spec["working_directory"]):
         validators.validate_no_nul(value)
+    # Specs frozen by an earlier version have none.
+    given = spec.get("options", {})
+    options = validators.validate_options(given, memory_limit=spec["memory_limit"])
+    validators.validate_command(given.get("entrypoint", ""))
+    return options
 
 
 def _resolve(key: str, entry: Mapping[str, Any], sources: Mapping[str, Mapping[str, str]]) -> Any:

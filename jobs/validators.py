@@ -6,9 +6,15 @@ import math
 import re
 import shlex
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.deconstruct import deconstructible
+
+from hosts.executors import option_reader
+from hosts.executors.container_options import ContainerOptions
+from hosts.executors.option_reader import OptionError
 
 RESERVED_PREFIX = "TALLYMAN_"
 RETRYABLE = ("user", "oom", "timeout", "interrupted", "lost")
@@ -93,3 +99,36 @@ def validate_retry_on(value: Any) -> None:
     """A JSON list of outcomes that may be run again."""
     if not isinstance(value, list) or not all(isinstance(one, str) and one in RETRYABLE for one in value):
         raise ValidationError(f"This must be a JSON list out of {', '.join(sorted(RETRYABLE))}.")
+
+
+@deconstructible
+class OptionValidator:
+    """What one field of a template says of its containers, as `hosts.executors.option_reader` reads it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, value: Any) -> None:
+        """ValidationError with a sentence that says what to write instead."""
+        validate_options({self.name: value}, alone=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is for the same field, which is how migrations tell that nothing changed."""
+        return isinstance(other, OptionValidator) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def validate_options(
+    values: Mapping[str, Any], *, memory_limit: int | None = None, alone: bool = False
+) -> ContainerOptions:
+    """The options that the fields say; `alone` leaves out what one field asks of another."""
+    try:
+        options = option_reader.read(values)
+        problem = "" if alone else option_reader.together(options, memory_limit)
+    except OptionError as exc:
+        problem = str(exc)
+    if problem:
+        raise ValidationError(problem)
+    return options

@@ -17,7 +17,8 @@ from supervisor.models import DRAINING, Down, Role, SupervisorProcess
 from supervisor.processes import Known
 from supervisor.sharing import Sight
 
-_LOCAL_URL = "unix://"
+# Another machine's socket, or Docker configuration, is another engine.
+_LOCAL_URLS = ("unix://", "context://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def sights(hosts: Collection[DockerHost], others: Colleagues, ours: Sequence[Kno
     found = {}
     for host in hosts:
         lease, is_expired = leases_of.get(host.pk, (HostLease(host=host), False))
-        is_local = host.executor_type == "process" or host.base_url.startswith(_LOCAL_URL)
+        is_local = _is_local(host)
         is_here = lease.machine == here
         is_ours = is_here and not lease.released_at and (lease.pid or 0, lease.start_ticks or 0) in pids
         # Whose worker did not renew in time has lost it, whether its supervisor knows or not.
@@ -85,6 +86,12 @@ def sights(hosts: Collection[DockerHost], others: Colleagues, ours: Sequence[Kno
             is_ours_alone=is_local and is_here and not there_are_others_here,
         )
     return found
+
+
+def _is_local(host: DockerHost) -> bool:
+    if host.executor_type == "docker" and not host.base_url:
+        return True
+    return host.executor_type == "process" or host.base_url.startswith(_LOCAL_URLS)
 
 
 def _is_away(host: DockerHost, is_local: bool) -> bool:

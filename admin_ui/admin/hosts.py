@@ -17,6 +17,7 @@ from django.utils.safestring import mark_safe
 from admin_ui import presenters
 from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, TabularInline
 from admin_ui.admin.columns import NOTHING, badge
+from admin_ui.admin.json_fields import SMALL_BOXES, JsonForm
 from admin_ui.load import with_running_count
 from hosts import operations, registries, wakeups
 from hosts.executors import registry as executors
@@ -72,6 +73,8 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     search_fields = ("name", "connection_string")
     show_full_result_count = False
     inlines = (RequestInline,)
+    form = JsonForm
+    formfield_overrides = SMALL_BOXES
     actions = ("test_connection", "cordon", "drain", "activate", "remove")
     seen = (
         "state_badge",
@@ -91,6 +94,7 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     readonly_fields = (*seen, "cannot", "registry_logins", "drain_deadline_at", "drain_then")
     fieldsets = (
         (None, {"fields": ("name", "executor_type", "cannot", "connection_string", "executor_config")}),
+        ("Allowed", {"fields": ("policy",)}),
         ("Pulls", {"fields": ("registry_logins",)}),
         (
             "Wanted",

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from admin_ui.admin.bases import ModelAdmin, TabularInline
 from admin_ui.admin.columns import NOTHING
+from admin_ui.admin.json_fields import SMALL_BOXES, JsonForm
 from admin_ui.admin.secrets import VariableFields, VariableForm
 from hosts.models import DockerHost
 from jobs import needs
@@ -33,9 +34,19 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
     search_fields = ("name", "docker_image", "description")
     show_full_result_count = False
     inlines = (VariableInline, NetworkInline)
+    form = JsonForm
+    formfield_overrides = SMALL_BOXES
     fieldsets = (
         (None, {"fields": ("name", "description")}),
-        ("Container", {"fields": ("docker_image", "pull_policy", "command", "working_directory", "tty")}),
+        (
+            "Container",
+            {
+                "fields": (
+                    *("docker_image", "pull_policy", "entrypoint", "command"),
+                    *("user", "working_directory", "tty", "container_labels"),
+                )
+            },
+        ),
         (
             "Limits",
             {
@@ -45,9 +56,13 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
                     "start_deadline_seconds",
                     "timeout_seconds",
                     "max_log_bytes",
+                    "resources",
                 )
             },
         ),
+        ("Files", {"fields": ("volumes", "tmpfs")}),
+        ("Network", {"fields": ("ports", "extra_hosts")}),
+        ("Security", {"fields": ("security",)}),
         ("Stopping", {"fields": ("stop_signal", "stop_grace_seconds")}),
         (
             "Retries",

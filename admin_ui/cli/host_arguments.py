@@ -19,6 +19,8 @@ _OF_ONE_HOST: tuple[tuple[str, Action, str], ...] = (
     ("remove", hosts.remove, "take a host out of use; its jobs and their logs stay"),
 )
 
+_POLICY = 'what containers may have, as JSON, such as {"images": ["team/**"], "paths": ["/srv/data"]}'
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Give the command all its subcommands."""
@@ -30,6 +32,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     for name, action, text in _OF_ONE_HOST:
         _name(_add(subcommands, name, action, text))
     _add_drain(subcommands)
+    _add_policy(subcommands)
     _add_registry_login(subcommands)
     _add_declare_lost(subcommands)
 
@@ -52,8 +55,9 @@ def _add_add(subcommands: Any) -> None:
     parser.add_argument(
         "--url",
         type=command.text,
-        help="where the engine is: unix:///var/run/docker.sock, tcp://docker.example.com:2376; "
-        "not needed for the process executor",
+        help="where the engine is: unix:///var/run/docker.sock, tcp://docker.example.com:2376, "
+        "ssh://user@host, or context://NAME for one of Docker's contexts; without it, where DOCKER_HOST "
+        "or the current context says. Not needed for the process executor",
     )
     parser.add_argument(
         "--executor", choices=registry.kinds(), default="docker", help="the kind of engine (default: docker)"
@@ -69,6 +73,7 @@ def _add_add(subcommands: Any) -> None:
         type=command.json_object,
         help='further settings as JSON, such as {"tls_verify": true, "tls_ca_cert": "/etc/docker/ca.pem"}',
     )
+    parser.add_argument("--policy", type=command.json_object, help=_POLICY)
 
 
 def _add_list(subcommands: Any) -> None:
@@ -92,6 +97,18 @@ def _add_drain(subcommands: Any) -> None:
         default=DrainThen.WAIT.value,
         help="what becomes of those that still run after the deadline: stop them (TERM, grace, KILL; they "
         "end as interrupted), or wait on (default: wait)",
+    )
+
+
+def _add_policy(subcommands: Any) -> None:
+    parser = _add(subcommands, "policy", hosts.policy, "show what a host lets containers have, or replace it")
+    _name(parser)
+    parser.add_argument(
+        "--set",
+        type=command.json_object,
+        metavar="JSON",
+        dest="policy",
+        help=_POLICY + "; {} for the usual one",
     )
 
 

@@ -44,6 +44,7 @@ def _given(options: Options) -> dict[str, Any]:
         "weight": options.weight,
         "max_concurrent_jobs": options.max_jobs,
         "executor_config": options.config,
+        "policy": options.policy,
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -101,6 +102,7 @@ def _record(host: DockerHost) -> dict[str, Any]:
         "engine_cpus": host.engine_cpus,
         "engine_memory_bytes": host.engine_memory_bytes,
         "seen_at": host.seen_at,
+        "policy": host.policy,
         "registries": registries.usernames(host.secret_config),
         "orphans": host.orphans,
     }
@@ -179,6 +181,16 @@ def drain(options: Options, out: Output) -> Exit:
     if seconds is not None and then is DrainThen.STOP:
         until = f"stops those that still run in {presenters.duration(seconds)}"
     out.line(f"Host {host.name} takes no new jobs, and {until}.")
+    return Exit.OK
+
+
+def policy(options: Options, out: Output) -> Exit:
+    """Print the policy of a host as JSON, after replacing it if a new one is given."""
+    host = lookup.host(options.name)
+    if options.policy is not None:
+        operations.set_policy(host.pk, options.policy)
+        out.remark(f"Host {host.name} has a new policy; what runs there goes on as it is.")
+    out.json(host.policy if options.policy is None else options.policy)
     return Exit.OK
 
 

@@ -24,6 +24,7 @@ from uuid import UUID
 
 from hosts.errors import ContainerBusy, ContainerExecutionError
 from hosts.executors.capabilities import Capabilities
+from hosts.executors.container_options import ContainerOptions
 
 LABEL_PREFIX = "tallyman."
 PROTOCOL = "1"
@@ -35,7 +36,10 @@ EndedBy = Literal["", "timeout", "cancelled", "rejected", "infra"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
-    """What an executor may know of its host. `config` holds the decrypted credentials too: never log it."""
+    """What an executor may know of its host. `config` holds the decrypted credentials too: never log it.
+
+    `policy` says what its containers may have, as `hosts.policy` reads it.
+    """
 
     id: UUID
     name: str
@@ -43,6 +47,7 @@ class HostView:
     base_url: str
     installation: UUID
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,7 @@ class TemplateView:
     max_log_bytes: int = 0  # what is kept of a log; 0: not said
     stop_signal: str = ""  # empty: not said; what is sent is said by `signal`
     stop_grace_seconds: int | None = None  # how long after it KILL follows; None: not said
+    options: ContainerOptions = field(default_factory=ContainerOptions)
 
 
 @dataclass(slots=True, kw_only=True)

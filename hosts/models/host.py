@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models.functions import Now
 
+from hosts import policy
 from hosts.errors import ConfigurationError
 from hosts.executors import registry
 from hosts.executors.contract import HostView
@@ -79,10 +80,20 @@ class DockerHost(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="unix:///var/run/docker.sock or tcp://host:2376; the same as base_url below.",
+        help_text="unix:///var/run/docker.sock, tcp://host:2376, ssh://user@host or context://NAME; the same "
+        "as base_url below. Empty, for Docker: what DOCKER_HOST or the current context says to the worker.",
     )
     executor_config = models.JSONField(default=dict, blank=True, db_default={})
     secret_config = EncryptedJSONField(default=dict, blank=True, db_default="", editable=False)
+    policy = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        help_text='What its containers may have: {"images": ["registry.example/team/**"], '
+        '"paths": ["/srv/data", "/etc/ssl:ro"], "capabilities": ["NET_ADMIN"], "devices": ["/dev/fuse"], '
+        '"privileged": false, "host_network": false, "host_pid": false}. What is left out is not allowed; '
+        "without images, every image is.",
+    )
     weight = models.PositiveIntegerField(
         default=100,
         db_default=100,
@@ -160,6 +171,7 @@ class DockerHost(models.Model):
             base_url=self.base_url,
             installation=installation,
             config={**self.executor_config, **self.secret_config},
+            policy=self.policy,
         )
 
     def clean(self) -> None:
@@ -171,6 +183,8 @@ class DockerHost(models.Model):
             raise ValidationError(
                 {"connection_string": f"executor_config says base_url {configured!r}; give one, or the same."}
             )
+        if wrong := policy.problems(self.policy):
+            raise ValidationError({"policy": wrong})
         problems = self._executor_problems({**self.executor_config, **self.secret_config})
         if problems:
             raise ValidationError({"executor_config": problems})

@@ -8,9 +8,11 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
+from hosts.executors import option_reader
 from hosts.fields import EncryptedTextField
 from hosts.ids import new_id
 from jobs import validators
+from jobs.validators import OptionValidator
 
 DEFAULT_MAX_LOG_BYTES = 1024**3
 MIN_LOG_BYTES = 1024**2
@@ -38,8 +40,77 @@ class ContainerTemplate(models.Model):
         validators=[validators.validate_command],
         help_text="Shell words; empty: the image's own command. Use sh -c '...' for pipes and &&.",
     )
+    entrypoint = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        validators=[validators.validate_command, OptionValidator("entrypoint")],
+        help_text="Shell words that stand before the command; empty: the image's own.",
+    )
+    user = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[OptionValidator("user")],
+        help_text="Name or number, perhaps with a group, as in app or 1000:100; empty: the image's own.",
+    )
     working_directory = models.CharField(
         max_length=500, blank=True, default="", db_default="", validators=[validators.validate_no_nul]
+    )
+    container_labels = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        validators=[OptionValidator("container_labels")],
+        help_text='Labels of its containers, as in {"team": "billing"}; tallyman. begins our own.',
+    )
+    volumes = models.JSONField(
+        default=list,
+        blank=True,
+        db_default=[],
+        validators=[OptionValidator("volumes")],
+        help_text='Volumes by name, and paths that the host lets containers mount: ["cache:/cache", '
+        '"/srv/data:/data:ro"].',
+    )
+    tmpfs = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        validators=[OptionValidator("tmpfs")],
+        help_text='Places in memory, as in {"/tmp": "size=64m,mode=1777"}; they count as memory used.',
+    )
+    extra_hosts = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        validators=[OptionValidator("extra_hosts")],
+        help_text='Lines of /etc/hosts, as in {"db": "10.0.0.5", "machine": "host-gateway"}.',
+    )
+    ports = models.JSONField(
+        default=list,
+        blank=True,
+        db_default=[],
+        validators=[OptionValidator("ports")],
+        help_text='What the host opens: ["8080"] takes a free port, ["127.0.0.1:9000:80/udp"] this one.',
+    )
+    resources = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        validators=[OptionValidator("resources")],
+        help_text='As in {"swap_mb": 256, "pids": 512, "shm_mb": 128, "ulimits": {"nofile": [1024, 4096]}, '
+        '"gpus": "all"}. swap_mb comes on top of the memory limit (-1: no limit); gpus may be a number or '
+        "a list of ids.",
+    )
+    security = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        validators=[OptionValidator("security")],
+        help_text='As in {"read_only": true, "cap_drop": ["ALL"], "cap_add": ["CHOWN"], "init": true, '
+        '"no_new_privileges": true}; if the host\'s policy allows it, too: "privileged", "host_pid", '
+        '"devices": ["/dev/fuse"], and other capabilities.',
     )
     memory_limit = models.PositiveIntegerField(
         null=True,
@@ -163,6 +234,12 @@ class ContainerTemplate(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse fields that do not go together."""
+        validators.validate_options(
+            {name: getattr(self, name) for name in option_reader.FIELDS}, memory_limit=self.memory_limit
+        )
 
 
 class EnvironmentVariable(models.Model):

@@ -397,4 +397,5 @@ class HostKeeper:
 
 
 def _fingerprint(host: DockerHost) -> tuple[Any, ...]:
-    return host.executor_type, host.base_url, repr(host.executor_config), repr(host.secret_config)
+    config = (repr(host.executor_config), repr(host.secret_config), repr(host.policy))
+    return host.executor_type, host.base_url, *config

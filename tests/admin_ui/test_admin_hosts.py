@@ -143,3 +143,16 @@ def test_containers_without_a_row_are_on_the_page_of_their_host(admin_client):
     host = make_host(orphans=[one])
     page = admin_client.get(url(DockerHost, "change", host.pk)).content.decode()
     assert "tallyman-&lt;x&gt;, exited, seen since 2026-05-01T12:00:00+00:00" in page
+
+
+def test_a_policy_is_edited_and_an_empty_box_is_the_usual_one(admin_client):
+    page = admin_client.post(url(DockerHost, "add"), host_form(policy='{"privileged": 1}'))
+    assert b"privileged must be true or false" in page.content
+
+    admin_client.post(url(DockerHost, "add"), host_form(policy='{"paths": ["/srv"]}'))
+    host = DockerHost.objects.get()
+    assert host.policy == {"paths": ["/srv"]}
+
+    changed = admin_client.post(url(DockerHost, "change", host.pk), host_form(policy="", executor_config=""))
+    host.refresh_from_db()
+    assert (changed.status_code, host.policy, host.executor_config) == (302, {}, {})

@@ -276,3 +276,28 @@ def test_a_host_can_be_drained_until_a_deadline_and_it_is_shown():
     host.refresh_from_db()
     assert (host.drain_deadline_at, host.drain_then) == (None, "wait")
     assert hosts("drain", "a", "--deadline", "0").code == 2
+
+
+# --- policy ---
+
+
+def test_a_policy_is_given_with_a_host_shown_and_replaced():
+    hosts("add", "a", "--url", URL, "--policy", '{"paths": ["/srv"]}')
+    assert hosts("policy", "a").json == {"paths": ["/srv"]}
+
+    result = hosts("policy", "a", "--set", '{"images": ["busybox"], "host_network": true}')
+
+    assert (result.code, "new policy" in result.stderr) == (0, True)
+    assert DockerHost.objects.get().policy == {"images": ["busybox"], "host_network": True}
+    assert hosts("list", "--json").json[0]["policy"] == DockerHost.objects.get().policy
+
+
+@pytest.mark.parametrize("verb", [("add", "b", "--url", URL, "--policy"), ("policy", "a", "--set")])
+def test_a_policy_that_cannot_be_read_changes_nothing(verb):
+    make_host("a", policy={"paths": ["/srv"]})
+
+    result = hosts(*verb, '{"privileged": "yes"}')
+
+    assert result.code != 0
+    assert "privileged must be true or false" in result.stderr
+    assert DockerHost.objects.get().policy == {"paths": ["/srv"]}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hosts.executors.docker.local import LocalSession
+from hosts.executors.docker.local import LocalSession, connect_to
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -61,7 +62,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def ask(server: Server, tmp_path: Path) -> Iterator[Callable[..., tuple[int, bytes]]]:
-    session = LocalSession(str(tmp_path / "socket"))
+    session = LocalSession(partial(connect_to, str(tmp_path / "socket")))
     yield lambda path="/x", params=None, body=None: session.request("POST", path, params, body, 5.0)
     session.close()
 

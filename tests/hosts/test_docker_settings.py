@@ -20,12 +20,13 @@ def test_settings_that_work_have_no_problems(tmp_path):
     assert DockerExecutor.validate_config("tcp://host:2375", {"base_url": "tcp://host:2375"}) == []
     assert DockerExecutor.validate_config("tcp://[::1]:2376", {"tls_verify": True, **config}) == []
     assert DockerExecutor.validate_config("https://host:443/engine", {}) == []
+    assert DockerExecutor.validate_config("ssh://user@host:22/run/docker.sock", {}) == []
+    assert DockerExecutor.validate_config("", {}) == DockerExecutor.validate_config("context://a", {}) == []
 
 
 @pytest.mark.parametrize(
     ("url", "config", "words"),
     [
-        ("", {}, "must start with unix://"),
         ("ftp://host:1", {}, "must start with unix://"),
         ("tcp://[::1", {}, "cannot be read"),
         ("unix://", {}, "needs the path of a socket"),
@@ -34,7 +35,16 @@ def test_settings_that_work_have_no_problems(tmp_path):
         ("tcp://host:99999", {}, "port must be a number"),
         ("tcp://:2375", {}, "needs a host"),
         ("tcp://user:secret@host:2375", {}, "must not hold a user or a password"),
-        ("ssh://host", {}, "ssh:// is not supported yet"),
+        ("context://", {}, "needs a name"),
+        ("", {"tls_verify": True}, "the context says it"),
+        ("ssh://", {}, "needs a host"),
+        ("ssh://user:secret@host", {}, "must not hold a password"),
+        ("ssh://-oProxyCommand=x", {}, "needs a host"),
+        ("ssh://host:99999", {}, "port must be a number"),
+        ("ssh://host?x", {}, "end after its path"),
+        ("ssh://host", {"tls_verify": True}, "no meaning with ssh://"),
+        ("ssh://host", {"ssh_identity_file": "/no/such/key"}, "there is no file"),
+        ("tcp://host:1", {"ssh_known_hosts": "/etc/hosts"}, "no meaning with tcp://"),
         ("unix:///a", {"base_url": "unix:///b"}, "differ"),
         ("unix:///a", {"timeout": 0}, "above 0"),
         ("unix:///a", {"timeout": "30"}, "number of seconds"),
@@ -61,5 +71,5 @@ def test_what_is_wrong_with_settings_is_said(url, config, words):
 
 
 def test_an_executor_is_not_made_of_wrong_settings():
-    with pytest.raises(ConfigurationError, match=r"testhost.*ssh:// is not supported"):
-        DockerExecutor(host_view("ssh://host"))
+    with pytest.raises(ConfigurationError, match=r"testhost.*ssh:// needs a host"):
+        DockerExecutor(host_view("ssh://"))

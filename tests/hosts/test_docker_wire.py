@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import threading
 
@@ -164,6 +165,36 @@ def test_an_engine_of_another_authority_is_not_trusted(docker_engine, tmp_path):
         with pytest.raises(DockerConnectionError, match="certificate was not accepted"):
             next(executor.watch(threading.Event()))
         executor.close()
+
+
+@pytest.mark.docker
+def test_an_engine_that_wants_a_certificate_lets_nobody_in_without(docker_engine, tmp_path):
+    files = certificates.make(tmp_path)
+    with Relay(docker_engine.url.removeprefix("unix://"), tls=files.server_context()) as relay:
+        executor = DockerExecutor(host_view(relay.url, tls_verify=True, tls_ca_cert=str(files.ca)))
+
+        with pytest.raises(DockerConnectionError, match="cannot be reached"):
+            executor.check()
+        executor.close()
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # the client library's word about it
+@pytest.mark.docker
+def test_a_certificate_of_another_name_is_not_accepted_unless_verification_is_off(docker_engine, tmp_path):
+    files = certificates.make(tmp_path)
+    with Relay(docker_engine.url.removeprefix("unix://"), tls=files.server_context()) as relay:
+        named = dataclasses.replace(_tls_host(relay, files), base_url=f"https://localhost:{relay.port}")
+        executor = DockerExecutor(named)
+        with pytest.raises(DockerConnectionError, match="certificate was not accepted"):
+            executor.check()
+        executor.close()
+
+        lax = DockerExecutor(dataclasses.replace(named, config={**named.config, "tls_verify": False}))
+        assert lax.check().engine_id
+        hints = lax.watch(threading.Event())
+        assert next(hints).action == "connected"
+        hints.close()
+        lax.close()
 
 
 def _tls_host(relay: Relay, files: certificates.Certificates):

@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hosts.errors import ContainerExecutionError
+from hosts.executors import option_reader
+from hosts.executors.container_options import ContainerOptions, Port
 from hosts.executors.contract import JobView, Network
-from jobs import spec
+from hosts.executors.docker import DockerExecutor
+from jobs import needs, spec
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment
 
 SECRET = "hunter2-planted-secret"
@@ -205,3 +208,62 @@ def test_whatever_a_bare_row_holds_is_frozen_and_runs_or_is_refused(
     with contextlib.suppress(ContainerExecutionError):
         view = thawed(value, job_secrets=secrets)
         assert all(isinstance(text, str) for text in view.environment.values())
+
+
+OPTIONS = {
+    "entrypoint": "tini -- 'a b'",
+    "user": "app",
+    "container_labels": {"team": "billing"},
+    "volumes": ["cache:/cache:ro"],
+    "tmpfs": {"/tmp": "size=1m"},
+    "extra_hosts": {"db": "10.0.0.5"},
+    "ports": ["9000:80"],
+    "resources": {"pids": 7, "swap_mb": 16},
+    "security": {"read_only": True},
+}
+
+
+def test_every_container_option_of_the_template_reaches_the_executor():
+    assert set(OPTIONS) == set(option_reader.FIELDS)
+
+    view = thawed(frozen(template={**OPTIONS, "memory_limit": 64}))
+
+    assert view.template.options == option_reader.read(OPTIONS)
+    assert view.template.options.entrypoint == ("tini", "--", "a b")
+    assert view.template.options.ports == (Port(80, host_port=9000),)
+
+
+def test_only_the_options_that_are_given_are_frozen():
+    assert frozen()["options"] == {}
+    assert frozen(template={"user": "app"})["options"] == {"user": "app"}
+
+
+def test_a_spec_frozen_before_there_were_options_thaws_with_the_usual_ones():
+    earlier = frozen(template={"command": "ls"})
+    del earlier["options"]
+
+    view = thawed(earlier)
+
+    assert view.template.options == ContainerOptions()
+    assert view.command == ("ls",)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"volumes": "all"}, "volumes must be a JSON list"),
+        ({"security": [1]}, "security must be a JSON object"),
+        ({"entrypoint": "x" * 140_000}, "140000 bytes"),
+        ({"resources": {"swap_mb": 5}}, "memory_limit"),
+    ],
+)
+def test_options_of_a_bare_row_that_cannot_be_used_are_a_refusal(options, words):
+    assert words in refusal(frozen(template=options))
+
+
+def test_what_the_options_ask_for_is_what_a_docker_host_can():
+    asked = needs.needs(frozen(template={**OPTIONS, "memory_limit": 64}))
+
+    assert {"entrypoint", "user", "labels", "mounts", "tmpfs", "extra_hosts", "ports"} <= asked
+    assert {"pids_limit", "swap_limit", "read_only"} <= asked
+    assert all(getattr(DockerExecutor.capabilities, name) for name in asked)

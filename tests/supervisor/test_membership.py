@@ -92,8 +92,9 @@ def test_a_lease_that_ran_out_is_free_although_its_worker_still_has_a_supervisor
     assert sight(host) == Sight(is_free=True), "a frozen worker has lost it"
 
 
-def test_a_socket_belongs_to_a_machine_as_long_as_a_supervisor_lives_there() -> None:
-    host = make_host("a", state="unreachable")
+@pytest.mark.parametrize("url", ["unix:///run/a.sock", "context://far", ""])
+def test_a_socket_belongs_to_a_machine_as_long_as_a_supervisor_lives_there(url: str) -> None:
+    host = make_host("a", state="unreachable", connection_string=url)
     process(Role.MASTER)
     take(host)
     assert sight(host) == Sight(is_ours=True, is_away=True, is_ours_alone=True)

@@ -25,7 +25,14 @@ LOG_SECONDS = 15.0
 PIECE_BYTES = 16_384
 
 
-def host_view(base_url: str, *, name: str = "testhost", kind: str = "docker", **config: Any) -> HostView:
+def host_view(
+    base_url: str,
+    *,
+    name: str = "testhost",
+    kind: str = "docker",
+    policy: dict[str, Any] | None = None,
+    **config: Any,
+) -> HostView:
     """A host of an installation of its own."""
     return HostView(
         id=uuid.uuid4(),
@@ -34,6 +41,7 @@ def host_view(base_url: str, *, name: str = "testhost", kind: str = "docker", **
         base_url=base_url,
         installation=uuid.uuid4(),
         config=config,
+        policy=policy or {},
     )
 
 

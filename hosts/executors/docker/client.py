@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as PoolTimeout
 
 from hosts.errors import ConfigurationError, DockerConnectionError
+from hosts.executors.docker import local, podman, ssh, versions
 from hosts.executors.docker.endpoint import Endpoint, Tls
 from hosts.executors.docker.local import LocalSession
 
@@ -65,6 +67,7 @@ class Client:
         self._endpoint = endpoint
         self._local = threading.local()
         self._version = ""
+        self._is_podman = False
 
     def get(self, path: str, *, params: Mapping[str, Any] | None = None) -> Reply:
         """GET under the negotiated API version; DockerConnectionError if there is no answer."""
@@ -86,17 +89,28 @@ class Client:
         return self._call("DELETE", path, params)
 
     def version(self) -> str:
-        """The engine's API version; asks the engine the first time only."""
-        return self._version or self.negotiate()["ApiVersion"]
+        """The API version that we speak with the engine; asks it the first time only."""
+        if not self._version:
+            self.negotiate()
+        return self._version
+
+    def is_podman(self) -> bool:
+        """Whether the engine is a Podman; asks it the first time only."""
+        return bool(self.version()) and self._is_podman
 
     def negotiate(self) -> dict[str, Any]:
-        """What the engine says under /version now; its API version is used from here on."""
+        """What the engine says under /version now; what we agree on is used from here on.
+
+        DockerConnectionError if we have no API version in common: the engine may be upgraded.
+        """
         reply = self._request("GET", "/version")
         facts: dict[str, Any] = self.expect(reply)
         try:
-            self._version = str(facts["ApiVersion"])
-        except (KeyError, TypeError) as exc:
+            newest, oldest = str(facts["ApiVersion"]), str(facts.get("MinAPIVersion") or "")
+        except (KeyError, TypeError, AttributeError) as exc:
             raise self.unexpected(reply) from exc
+        self._is_podman = podman.is_podman(facts)
+        self._version = versions.agreed(self._endpoint.name, newest, oldest)
         return facts
 
     def expect(self, reply: Reply) -> Any:
@@ -162,7 +176,11 @@ class Client:
     def _session(self) -> LocalSession | docker.APIClient:
         session: LocalSession | docker.APIClient | None = getattr(self._local, "session", None)
         if session is None and self._endpoint.socket_path:
-            session = self._local.session = LocalSession(self._endpoint.socket_path)
+            session = self._local.session = LocalSession(
+                partial(local.connect_to, self._endpoint.socket_path)
+            )
+        if session is None and self._endpoint.ssh:
+            session = self._local.session = LocalSession(partial(ssh.connect, self._endpoint.ssh))
         if session is None:
             session = docker.APIClient(
                 base_url=self._endpoint.url,
@@ -189,6 +207,8 @@ def translated(name: str) -> Iterator[None]:
 def plain_cause(exc: BaseException) -> str:
     """Why a call got no answer, in a few words."""
     chain = list(_chain(exc))
+    if isinstance(chain[0], ssh.SshFailed):
+        return one_line(str(chain[0]))
     for kind, words in _CAUSES:
         if any(isinstance(link, kind) for link in chain):
             return words

@@ -10,14 +10,17 @@ from urllib.parse import SplitResult, urlsplit
 
 from hosts import registries
 from hosts.errors import ConfigurationError
+from hosts.executors.docker import contexts, ssh
 from hosts.executors.docker.spec import size_in_bytes
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 LONGEST_SOCKET_PATH = 107  # bytes: sun_path of unix(7), less its final NUL
 
-_TEXT_KEYS = ("base_url", "tls_ca_cert", "tls_client_cert", "tls_client_key", "log_max_size")
+_SSH_KEYS = ("ssh_identity_file", "ssh_known_hosts")
+_TEXT_KEYS = ("base_url", "tls_ca_cert", "tls_client_cert", "tls_client_key", *_SSH_KEYS, "log_max_size")
 _FLAG_KEYS = ("tls_verify", "init")
-_FILE_KEYS = ("tls_ca_cert", "tls_client_cert", "tls_client_key")
+_TLS_FILE_KEYS = ("tls_ca_cert", "tls_client_cert", "tls_client_key")
+_FILE_KEYS = (*_TLS_FILE_KEYS, *_SSH_KEYS)
 SECONDS = {
     "timeout": DEFAULT_TIMEOUT_SECONDS,
     "pull_connect_timeout": 60.0,
@@ -44,7 +47,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One engine's address: a socket's path, or a network host and port."""
+    """One engine's address: a socket's path, a network host and port, or a machine to log in to."""
 
     name: str
     socket_path: str = ""
@@ -52,6 +55,7 @@ class Endpoint:
     port: int = 0
     prefix: str = ""
     tls: Tls | None = None
+    ssh: ssh.Ssh | None = None
     timeout: float = DEFAULT_TIMEOUT_SECONDS
 
     @property
@@ -68,12 +72,18 @@ class Endpoint:
 
 def endpoint_from(name: str, base_url: str, config: Mapping[str, Any]) -> Endpoint:
     """The endpoint of the host `name`; ConfigurationError with the first thing that is wrong."""
+    if contexts.is_meant(base_url):
+        base_url, config = _looked_up(name, base_url, config)
     for problem in _fatal_problems(base_url, config):
         raise ConfigurationError(f"Host {name!r}: {problem}")
     url = urlsplit(base_url)
     timeout = seconds(config, "timeout")
     if url.scheme == "unix":
         return Endpoint(name=name, socket_path=_socket_path(url), timeout=timeout)
+    if url.scheme == "ssh":
+        identity_file, known_hosts = (config.get(key, "") for key in _SSH_KEYS)
+        login = ssh.Ssh.of(url, identity_file=identity_file, known_hosts=known_hosts)
+        return Endpoint(name=name, ssh=login, timeout=timeout)
     return Endpoint(
         name=name,
         host=url.hostname or "",
@@ -82,6 +92,20 @@ def endpoint_from(name: str, base_url: str, config: Mapping[str, Any]) -> Endpoi
         tls=_tls(url, config),
         timeout=timeout,
     )
+
+
+def _looked_up(name: str, base_url: str, config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The address that Docker's own configuration says, with the settings that belong to it."""
+    for problem in _fatal_problems(base_url, config):
+        raise ConfigurationError(f"Host {name!r}: {problem}")
+    try:
+        found = contexts.locate(base_url)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"Host {name!r}: {exc}") from exc
+    wanted = {**config, **found.config, "base_url": found.url}
+    for problem in _fatal_problems(found.url, wanted):
+        raise ConfigurationError(f"Host {name!r}, by {found.source}: {problem}")
+    return found.url, wanted
 
 
 def problems(base_url: str, config: Mapping[str, Any]) -> list[str]:
@@ -135,13 +159,18 @@ def _address_problems(base_url: str, url: SplitResult, config: Mapping[str, Any]
     if config.get("base_url", base_url) != base_url:
         yield "base_url and the connection string differ; give one of them, or the same in both."
     if url.scheme == "ssh":
-        yield "ssh:// is not supported yet: forward the engine's socket with ssh -L and use unix://."
+        yield from ssh.problems(url)
     elif url.scheme == "unix":
         yield from _socket_problems(url)
     elif url.scheme in _NETWORK_SCHEMES:
         yield from _network_problems(url)
-    else:
-        yield f"The address {base_url!r} must start with unix://, tcp://, http:// or https://."
+    elif not contexts.is_meant(base_url):
+        yield (
+            f"The address {base_url!r} must start with unix://, tcp://, http://, https://, ssh:// or "
+            "context://, or be empty for what Docker's own configuration says."
+        )
+    elif base_url == contexts.SCHEME:
+        yield "context:// needs a name, as in context://default."
 
 
 def _socket_problems(url: SplitResult) -> Iterator[str]:
@@ -169,9 +198,14 @@ def _network_problems(url: SplitResult) -> Iterator[str]:
 
 
 def _tls_problems(scheme: str, config: Mapping[str, Any]) -> Iterator[str]:
-    wanted = [key for key in ("tls_verify", *_FILE_KEYS) if config.get(key)]
-    if wanted and scheme in {"unix", "http"}:
+    wanted = [key for key in ("tls_verify", *_TLS_FILE_KEYS) if config.get(key)]
+    if wanted and scheme in {"unix", "http", "ssh"}:
         yield f"{wanted[0]} has no meaning with {scheme}://; use tcp://, or leave it out."
+    elif wanted and scheme in {"", "context"}:
+        yield f"{wanted[0]} has no meaning here: the context says it; leave it out."
+    for key in _SSH_KEYS:
+        if config.get(key) and scheme not in {"", "context", "ssh"}:
+            yield f"{key} has no meaning with {scheme}://; use ssh://, or leave it out."
     if bool(config.get("tls_client_cert")) != bool(config.get("tls_client_key")):
         yield "tls_client_cert and tls_client_key belong together: give both or neither."
     for key in _FILE_KEYS:
@@ -191,7 +225,7 @@ def _socket_path(url: SplitResult) -> str:
 
 
 def _tls(url: SplitResult, config: Mapping[str, Any]) -> Tls | None:
-    wanted = url.scheme == "https" or any(config.get(key) for key in ("tls_verify", *_FILE_KEYS))
+    wanted = url.scheme == "https" or any(config.get(key) for key in ("tls_verify", *_TLS_FILE_KEYS))
     if not wanted:
         return None
     return Tls(

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from hosts import registries
-from hosts.errors import ContainerBusy, DockerConnectionError, EngineError
+from hosts import policy, registries
+from hosts.errors import (
+    ConfigurationError,
+    ContainerBusy,
+    ContainerExecutionError,
+    DockerConnectionError,
+    EngineError,
+)
 from hosts.executors import cgroups
 from hosts.executors.capabilities import Capabilities
+from hosts.executors.container_options import ContainerOptions
 from hosts.executors.contract import (
     LABEL_PREFIX,
     ContainerExecutor,
@@ -25,7 +33,7 @@ from hosts.executors.contract import (
     Resume,
     Usage,
 )
-from hosts.executors.docker import endpoint, events, images, lifetime, logs, readings, refusals, spec
+from hosts.executors.docker import endpoint, events, images, lifetime, logs, podman, readings, refusals, spec
 from hosts.executors.docker.client import Client, Reply
 
 _UNKNOWN: Any = object()
@@ -62,14 +70,34 @@ class DockerExecutor(ContainerExecutor):
         cpu_limit=True,
         networks=True,
         network_aliases=True,
+        entrypoint=True,
+        user=True,
+        swap_limit=True,
+        pids_limit=True,
+        shm_size=True,
+        ulimits=True,
+        gpus=True,
+        host_network=True,
+        extra_hosts=True,
+        ports=True,
+        mounts=True,
+        tmpfs=True,
+        labels=True,
+        read_only=True,
+        linux_capabilities=True,
+        privileged=True,
+        init=True,
     )
     secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
 
     def __init__(self, host: HostView) -> None:
         super().__init__(host)
+        if wrong := policy.problems(host.policy):
+            raise ConfigurationError(f"Host {host.name!r}: {wrong[0]}")
         self._endpoint = endpoint.endpoint_from(host.name, host.base_url, host.config)
         self._client = Client(self._endpoint)
         self._digests: dict[tuple[str, str], str] = {}
+        self._ports: dict[str, dict[str, int]] = {}
         self._places: dict[str, cgroups.Place | None] = {}
 
     @classmethod
@@ -93,6 +121,14 @@ class DockerExecutor(ContainerExecutor):
         What DockerConnectionError leaves behind may lack some of them: delete it, and create again.
         """
         body = spec.create_body(self.host, job)
+        if self._client.is_podman():
+            podman.adapt(body)
+        if refusal := self._not_allowed(job):
+            # One that was made before the policy forbade it may run.
+            seen = self.observe(job.container_name)
+            if seen is None:
+                raise refusal
+            return seen
         reply = self._client.post("/containers/create", params={"name": job.container_name}, body=body)
         if reply.status != HTTPStatus.CREATED:
             return self._instead_of(job, reply)
@@ -124,7 +160,8 @@ class DockerExecutor(ContainerExecutor):
         inspected = self._inspect(ref)
         if inspected is None:
             return None
-        return readings.observation(inspected, self._digest(inspected["Image"], inspected["Config"]["Image"]))
+        digest = self._digest(inspected["Image"], inspected["Config"]["Image"])
+        return self._with_ports(readings.observation(inspected, digest))
 
     def list_containers(self) -> list[Observation]:
         """Every container of this installation: names, labels and states in one call.
@@ -179,7 +216,9 @@ class DockerExecutor(ContainerExecutor):
 
     def open_log(self, container_id: str, resume: Resume, *, follow: bool) -> LogSource:
         """The log after what is stored; waits for the connection only, 5 s at most."""
-        return logs.open_log(self._endpoint, self._client.version(), container_id, resume, follow=follow)
+        client = self._client
+        opened = logs.open_podman_log if client.is_podman() else logs.open_log
+        return opened(self._endpoint, client.version(), container_id, resume, follow=follow)
 
     def watch(self, stop: threading.Event) -> Generator[Hint, None, None]:
         """Yield hints until `stop` is set; `connected` comes again when the stream was made anew."""
@@ -203,6 +242,8 @@ class DockerExecutor(ContainerExecutor):
 
     def pull(self, image: str, *, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
         """Bring the image to the engine; `cancelled` is asked four times a second."""
+        if not policy.image_allowed(self.host.policy, image):
+            raise self._forbidden(policy.refusals(self.host.policy, image, ContainerOptions(), ()))
         images.pull(
             self._endpoint,
             self._client.version(),
@@ -215,6 +256,29 @@ class DockerExecutor(ContainerExecutor):
     def close(self) -> None:
         """Drop the calling thread's connections."""
         self._client.close()
+
+    def _not_allowed(self, job: JobView) -> ContainerExecutionError | None:
+        """The error for a container that the host's policy does not allow."""
+        template, networks = job.template, [network.name for network in job.networks]
+        wrong = list(policy.refusals(self.host.policy, template.docker_image, template.options, networks))
+        return self._forbidden(wrong) if wrong else None
+
+    def _forbidden(self, sentences: Iterable[str]) -> ContainerExecutionError:
+        return ContainerExecutionError(
+            " ".join(sentences),
+            failure_class="not_allowed",
+            hint=f"Change the template, or have the policy of host {self.host.name} changed.",
+        )
+
+    def _with_ports(self, seen: Observation) -> Observation:
+        """With the ports that the container had while it ran: its engine forgets them when it ends."""
+        ports = seen.metadata["ports"]
+        if ports and seen.state == "running":
+            for oldest in list(self._ports)[: -_MOST_PLACES + 1]:
+                self._ports.pop(oldest, None)
+            self._ports[seen.container_id] = ports
+        kept = self._ports.get(seen.container_id, ports)
+        return seen if kept == ports else replace(seen, metadata={**seen.metadata, "ports": kept})
 
     def _instead_of(self, job: JobView, reply: Reply) -> Observation:
         """What has the container's name after a create that made none, or the reason why nothing has."""

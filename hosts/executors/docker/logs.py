@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from hosts.errors import ContainerExecutionError, DockerConnectionError, EngineError
 from hosts.executors.contract import Resume
-from hosts.executors.docker import wire
+from hosts.executors.docker import podman, wire
 from hosts.executors.docker.answer import Answer
 from hosts.executors.docker.client import CONNECT_SECONDS, one_line, unexpected
 from hosts.executors.docker.ending import ASKED_RECORDS, Ending
@@ -80,7 +80,7 @@ class DockerLog:
         name: str,
         connection: socket.socket,
         overlap: Overlap | Ending,
-        splitter: Splitter | TerminalSplitter,
+        splitter: Splitter | TerminalSplitter | podman.PodmanSplitter,
         *,
         follow: bool,
     ) -> None:
@@ -210,18 +210,34 @@ def open_log(
     A refusal (no such container, say) is raised by the first reads, not here.
     """
     overlap = Ending(endpoint.name, resume.end) if resume.end and not follow else Overlap(resume)
-    params: dict[str, object] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
+    params: dict[str, object] = {}
     if isinstance(overlap, Ending):
         params["tail"] = ASKED_RECORDS
     elif overlap.since:
         params["since"] = overlap.since
-    connection = wire.open_request(
+    connection = _ask(endpoint, version, f"{of}/{container_id}", params, follow=follow)
+    splitter = TerminalSplitter(endpoint.name) if resume.tty else Splitter(endpoint.name)
+    return DockerLog(endpoint.name, connection, overlap, splitter, follow=follow)
+
+
+def open_podman_log(
+    endpoint: Endpoint, version: str, container_id: str, resume: Resume, *, follow: bool
+) -> DockerLog:
+    """As `open_log`, always from the log's start."""
+    overlap, splitter = Overlap(podman.by_count(resume)), podman.PodmanSplitter(endpoint.name)
+    connection = _ask(endpoint, version, f"containers/{container_id}", {}, follow=follow)
+    return DockerLog(endpoint.name, connection, overlap, splitter, follow=follow)
+
+
+def _ask(
+    endpoint: Endpoint, version: str, whose: str, params: dict[str, object], *, follow: bool
+) -> socket.socket:
+    usual: dict[str, object] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
+    return wire.open_request(
         endpoint,
-        wire.target(f"/v{version}/{of}/{container_id}/logs", params),
+        wire.target(f"/v{version}/{whose}/logs", {**usual, **params}),
         # Following, the engine flushes every line: as chunks that would cost it and us half as much again.
         # Not following, the last chunk is the only proof that the log was not cut off.
         http="1.0" if follow else "1.1",
         connect_seconds=min(CONNECT_SECONDS, endpoint.timeout),
     )
-    splitter = TerminalSplitter(endpoint.name) if resume.tty else Splitter(endpoint.name)
-    return DockerLog(endpoint.name, connection, overlap, splitter, follow=follow)

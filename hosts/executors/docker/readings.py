@@ -9,7 +9,9 @@ from typing import Any
 
 from hosts.executors import machine
 from hosts.executors.contract import ContainerState, EngineFacts, Observation, Usage
+from hosts.executors.docker import podman
 from hosts.executors.docker.client import one_line
+from hosts.executors.docker.options import volumes_of
 from hosts.executors.docker.spec import size_in_bytes
 
 _NEVER = "0001-01-01"
@@ -49,8 +51,10 @@ def observation(inspected: Mapping[str, Any], image_digest: str) -> Observation:
             "container_name": name,
             "container_id": inspected["Id"],
             "network": _network(inspected),
-            "volumes": list(inspected["HostConfig"].get("Binds") or []),
-            "ports": _ports(inspected["NetworkSettings"].get("Ports") or {}),
+            "volumes": volumes_of(inspected["HostConfig"]),
+            # A container that does not run has none any more; of those it asked for, the numbers are known.
+            "ports": _ports(inspected["NetworkSettings"].get("Ports") or {})
+            or _ports(inspected["HostConfig"].get("PortBindings") or {}),
             "image_digest": image_digest,
         },
     )
@@ -77,8 +81,7 @@ def listed(entry: Mapping[str, Any]) -> Observation:
 def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineFacts:
     """An engine from GET /version and GET /info."""
     return EngineFacts(
-        # Engines before 23 take their id from a file of the machine, so several on one machine share it.
-        engine_id=f"{info.get('ID') or ''} {info.get('DockerRootDir') or ''}".strip(),
+        engine_id=podman.engine_id(info) if podman.is_podman(version) else _engine_id(info),
         version=str(version.get("Version") or ""),
         api_version=str(version["ApiVersion"]),
         cpus=info.get("NCPU"),
@@ -88,6 +91,11 @@ def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineF
         clock_at=_clock(info.get("SystemTime")),
         **_machine_of(info),
     )
+
+
+def _engine_id(info: Mapping[str, Any]) -> str:
+    # Engines before 23 take their id from a file of the machine, so several on one machine share it.
+    return f"{info.get('ID') or ''} {info.get('DockerRootDir') or ''}".strip()
 
 
 def _clock(told: Any) -> datetime | None:
@@ -150,7 +158,9 @@ def _network(inspected: Mapping[str, Any]) -> str:
 
 def _ports(ports: Mapping[str, Any]) -> dict[str, int]:
     return {
-        port: int(bound[0]["HostPort"]) for port, bound in ports.items() if bound and bound[0]["HostPort"]
+        port: int(bound[0]["HostPort"])
+        for port, bound in ports.items()
+        if bound and bound[0].get("HostPort") not in {None, "", "0"}
     }
 
 

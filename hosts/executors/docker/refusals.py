@@ -12,7 +12,23 @@ from hosts.executors.docker.client import Reply
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 
-_OCI = "oci runtime"
+# What the engine, or its runtime, says before it has started anything, with whatever status.
+_BEFORE_THE_START = (
+    *(
+        "oci runtime",
+        "oci permission denied",
+        "could not select device driver",
+        "error gathering device information",
+    ),
+    *("no matching entries in passwd file"),
+    *("no matching entries in group file", "failed to mount local"),
+)
+# Podman's own words for what its runtime refused; it leaves neither an exit code nor an error behind.
+_PODMAN_REFUSED = re.compile(r"oci (permission denied|runtime (error|attempted to invoke))")
+_PODMAN_NOT_FOUND = "command that was not found"
+# What is said before anything is made, with a status that would leave it open; the second one is Podman's.
+_NEVER_MADE = ("is not a directory", "container-init binary not found")
+_PORT_TAKEN = ("port is already allocated", "address already in use")
 _DISK_FULL = "no space left on device"
 # What stands around the one part that says something to the author of a job.
 _WRAPPING = re.compile(
@@ -22,6 +38,7 @@ _WRAPPING = re.compile(
     re.IGNORECASE,
 )
 _HINTS = (
+    ("container-init", "Install catatonit on the engine's machine, or set init to false for the host."),
     ("range of cpus", "Lower cpu_limit, or use a host with more CPUs."),
     ("memory limit", "Raise memory_limit of the template."),
     ("invalid reference format", "Correct docker_image in the template."),
@@ -30,6 +47,14 @@ _HINTS = (
     ("alias", "Only networks made by users can have aliases; remove them from the others."),
     ("logging", "Check log_max_size of the host."),
     ("network", "Check the networks of the template."),
+    ("bind source path", "Create the path on the host, or correct volumes of the template."),
+    ("device driver", "The host has no such GPUs, or not their runtime; correct resources of the template."),
+    ("passwd", "Correct user of the template: the image has no such user."),
+    ("group file", "Correct user of the template: the image has no such group."),
+    ("device", "Correct devices in security of the template."),
+    ("capabilit", "Correct cap_add and cap_drop in security of the template."),
+    ("tmpfs", "Correct tmpfs of the template."),
+    ("mount", "Correct volumes of the template."),
 )
 
 
@@ -45,7 +70,7 @@ def refused_create(reply: Reply) -> EngineError | None:
         return ImageMissing(reply.message)
     if reply.status == HTTPStatus.NOT_FOUND and "network" in words:
         return network_missing(reply.message)
-    if (reply.status == HTTPStatus.BAD_REQUEST and words) or "is not a directory" in words:
+    if (reply.status == HTTPStatus.BAD_REQUEST and words) or any(part in words for part in _NEVER_MADE):
         return _final(reply.message, "create_refused")
     return None
 
@@ -62,13 +87,16 @@ def refused_connect(reply: Reply) -> EngineError | None:
 def refused_start(reply: Reply, seen: Observation, exit_code: int | None) -> EngineError | None:
     """The error for a start that is proved to have started nothing; None where it is not."""
     words = reply.message or seen.error
-    refused = reply.status < HTTPStatus.INTERNAL_SERVER_ERROR or _OCI in words.lower()
-    unstarted = seen.state == "created" and not seen.started_at and bool(exit_code or seen.error)
-    if unstarted and (full := disk_full(words)):
-        return full
+    refused = reply.status < HTTPStatus.INTERNAL_SERVER_ERROR or any(
+        part in words.lower() for part in _BEFORE_THE_START
+    )
+    known = bool(exit_code or seen.error) or bool(_PODMAN_REFUSED.search(reply.message.lower()))
+    unstarted = seen.state == "created" and not seen.started_at and known
+    if unstarted and (passing := disk_full(words) or _port_taken(words)):
+        return passing
     if not refused or not unstarted:
         return None
-    if exit_code == NOT_FOUND:
+    if exit_code == NOT_FOUND or _PODMAN_NOT_FOUND in words:
         return _final(words, "command_not_found", "Check the command, and the PATH of the image.", NOT_FOUND)
     if exit_code == NOT_EXECUTABLE:
         hint = "Check the command; what it names is a directory, or lacks the right to be run."
@@ -86,6 +114,16 @@ def disk_full(words: str) -> LaunchFailed | None:
         f"The disk of the engine is full: {_WRAPPING.sub('', words)}",
         failure_class="disk_full",
         hint="Free space where the engine keeps its data; `docker system df` on the host says what takes it.",
+    )
+
+
+def _port_taken(words: str) -> LaunchFailed | None:
+    if not any(part in words.lower() for part in _PORT_TAKEN):
+        return None
+    return LaunchFailed(
+        _WRAPPING.sub("", words),
+        failure_class="port_taken",
+        hint="Let the engine choose the port: write ports of the template as in 8080.",
     )
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 from hosts.errors import ContainerExecutionError
 from hosts.executors.contract import HostView, JobView, Network, labels_for
+from hosts.executors.docker import options
 
 LEAST_LOG_FILE_BYTES = 2 * 1024**3
-PIDS_LIMIT = 4096
 
-_MEBIBYTE = 1024 * 1024
 _GIBIBYTE = 1024**3
 _NANO = 1_000_000_000
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
@@ -34,13 +33,14 @@ def create_body(host: HostView, job: JobView) -> dict[str, Any]:
         "Image": job.template.docker_image,
         "Env": [f"{name}={value}" for name, value in job.environment.items()],
         "WorkingDir": job.template.working_directory,
-        "Labels": labels_for(host, job),
+        "Labels": {**job.template.options.container_labels, **labels_for(host, job)},
         "Tty": job.tty,
         "OpenStdin": False,
         "AttachStdin": False,
         "AttachStdout": False,
         "AttachStderr": False,
         "HostConfig": _host_config(host.config, job),
+        **options.container(job.template.options),
     }
     if job.command:
         body["Cmd"] = list(job.command)
@@ -59,13 +59,13 @@ def _host_config(config: Mapping[str, Any], job: JobView) -> dict[str, Any]:
     return {
         # "default" is the engine's bridge, or nothing but loopback on an engine without one.
         "NetworkMode": job.networks[0].name if job.networks else "default",
-        "Init": config.get("init", True),
         # A container that ended must stay until its log and exit code are recorded, and never run again.
         "AutoRemove": False,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "LogConfig": {"Type": "local", "Config": log_options(config, job)},
-        "SecurityOpt": ["no-new-privileges"],
-        "PidsLimit": PIDS_LIMIT,
+        **options.host_config(
+            job.template.options, memory_mb=job.template.memory_limit, init=config.get("init", True)
+        ),
         **_limits(job),
     }
 
@@ -92,10 +92,4 @@ def size_in_bytes(text: str) -> int | None:
 
 
 def _limits(job: JobView) -> dict[str, int]:
-    limits: dict[str, int] = {}
-    if job.template.memory_limit:
-        # The same value for both means no swap: a job over its limit is killed, not slowed down.
-        limits["Memory"] = limits["MemorySwap"] = job.template.memory_limit * _MEBIBYTE
-    if job.template.cpu_limit:
-        limits["NanoCpus"] = round(job.template.cpu_limit * _NANO)
-    return limits
+    return {"NanoCpus": round(job.template.cpu_limit * _NANO)} if job.template.cpu_limit else {}

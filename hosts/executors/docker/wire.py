@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from hosts.executors.docker import local, ssh
 from hosts.executors.docker.client import translated
 from hosts.executors.docker.endpoint import Endpoint, Tls
 
@@ -90,14 +91,9 @@ def holds_back(connection: socket.socket) -> bool:
 
 def _connect(endpoint: Endpoint, seconds: float) -> socket.socket:
     if endpoint.socket_path:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.settimeout(seconds)
-            connection.connect(endpoint.socket_path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return local.connect_to(endpoint.socket_path, seconds)
+    if endpoint.ssh:
+        return ssh.connect(endpoint.ssh, seconds)
     plain = socket.create_connection((endpoint.host, endpoint.port), seconds)
     try:
         _keep_alive(plain)

@@ -15,7 +15,8 @@ from typing import Any
 
 from hosts.errors import ContainerExecutionError
 from hosts.executors.contract import HostView, JobView, labels_for
-from hosts.executors.docker.spec import PIDS_LIMIT, log_options
+from hosts.executors.docker.options import PIDS_LIMIT
+from hosts.executors.docker.spec import log_options
 from hosts.executors.swarm.names import service_name
 
 SECRETS_FOLDER = "/run/secrets"
