@@ -218,15 +218,16 @@ class HostWorker:
         match message:
             case StepDone(result=Harvest() as harvest):
                 self._take_answer(replace(message, result=harvest.seen), now)
+                run = self.runs.get(message.run_id)
                 if harvest.log:
-                    self._logbook.harvested(self.runs.get(message.run_id), harvest.log, now)
+                    self._logbook.harvested(run, harvest.log, now)
+                    _end_with_its_log(run)
             case StepDone():
                 self._take_answer(message, now)
             case PieceRead() | LogEnded() | LogMoves():
                 run = self.runs.get(message.run_id)
                 self._logbook.take(run, message, now)
-                if run and run.log is LogStage.DONE and run.need is Need.COLLECT:
-                    run.need = Need.END  # written in this turn
+                _end_with_its_log(run)
             case Hint():
                 hints.take(message, self.runs.values(), now)
 
@@ -379,3 +380,8 @@ class HostWorker:
             clocks.append(now + _REMOVED_SECONDS)
         # While it may not be touched nothing can be done for it, however late it is.
         return [*clocks, *stopping.clocks_of(run)] if self._keeper.may_touch else clocks
+
+
+def _end_with_its_log(run: Run | None) -> None:
+    if run and run.log is LogStage.DONE and run.need is Need.COLLECT:
+        run.need = Need.END  # written in this turn
