@@ -156,6 +156,11 @@ def whole() -> Iterator[None]:
             _mode.whole = False
 
 
+def is_whole() -> bool:
+    """Whether the caller is inside of `whole`."""
+    return _mode.whole
+
+
 class _Mode(threading.local):
     whole = False
 
