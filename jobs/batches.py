@@ -99,6 +99,15 @@ def later(seconds: str) -> str:
     return _LATER[connection.vendor].format(seconds)
 
 
+def one_of(column: str, values: Iterable[str]) -> str:
+    """SQL that the column holds one of the values, said so that no index on it is looked into.
+
+    A guarded write finds its rows by their keys. A plan made while the tables were small took the index of
+    what is open instead, and went through all that had been open since: two thirds of the write's time.
+    """
+    return f"({column} || '') IN ({', '.join(repr(str(value)) for value in values)})"
+
+
 def guarded(columns: Columns, rows: Sequence[Row], update: str, then: Sequence[str], ask: str = "") -> Held:
     """Write `rows`; the ids (column `attempt_id`) whose guard held, all others left untouched.
 
@@ -145,6 +154,11 @@ def whole() -> Iterator[None]:
             yield
         finally:
             _mode.whole = False
+
+
+def is_whole() -> bool:
+    """Whether the caller is inside of `whole`."""
+    return _mode.whole
 
 
 class _Mode(threading.local):
@@ -225,11 +239,15 @@ def _write_postgresql(
     return held
 
 
+# Without it, a plan made while there were few attempts goes through all there ever were.
+_BY_KEY = "AND a.id = ANY (ARRAY(SELECT x.attempt_id FROM x))"
+
+
 @cache
 def _together(relation: str, update: str, then: tuple[str, ...], ask: str) -> str:
     parts = [
         relation,
-        f"held AS ({update} RETURNING id)",
+        f"held AS ({update} {_BY_KEY} RETURNING id)",
         "m AS (SELECT x.* FROM x JOIN held ON held.id = x.attempt_id)",
         *(f"then{number} AS ({statement})" for number, statement in enumerate(then)),
     ]

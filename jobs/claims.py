@@ -64,16 +64,18 @@ def take_host(host_id: UUID, *, who: ProcessIdentity, even_expired: bool = True)
 def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID, who: str) -> list[Attempt]:
     """Claim up to `wanted.room` jobs, those pinned to the host first; their attempts, oldest claim first.
 
-    Raises LeaseLost, with nothing claimed, if the lease is not ours any more.
+    Raises LeaseLost, with nothing claimed, if the lease is not ours any more. Inside of `batches.whole` the
+    caller has locked the lease, before all else that it locks.
     """
     if wanted.room <= 0:
         return []
     pinned, shared = (True, None) if wanted.in_a_row else _claimable(host.id)
     if not (pinned or shared):
         return []
-    with transaction.atomic():
-        # A statement of its own: the next one sees what was committed while this one waited, a pause too.
-        leases.lock_current(lease)
+    with transaction.atomic(savepoint=not batches.is_whole()):
+        if not batches.is_whole():
+            # A statement of its own: the next one sees what was committed while this one waited, a pause too.
+            leases.lock_current(lease)
         _write_ids_as_django_does()
         claimed = _pick(_PINNED, [_key(host.id)], wanted.room, wanted) if pinned else []
         room = wanted.room - len(claimed)

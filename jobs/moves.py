@@ -51,20 +51,21 @@ def _literals(values: Sequence[str]) -> str:
 
 
 def _update(to: AttemptState, sets: str = "", *, comes_from: Sequence[str] | None = None) -> str:
-    origins = _literals(COMES_FROM[to] if comes_from is None else comes_from)
+    origins = batches.one_of("a.state", COMES_FROM[to] if comes_from is None else comes_from)
     extra = f", {sets}" if sets else ""
     # What a step was doing in the state before is no news any more.
     return (
         f"UPDATE jobs_attempt AS a SET state = '{to}', phase = ''{extra} FROM x "
-        f"WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND a.state IN ({origins})"
+        f"WHERE a.id = x.attempt_id AND a.epoch = x.epoch AND {origins}"
     )
 
 
 def _follow(status: str, sets: str = "") -> str:
     extra = f", {sets}" if sets else ""
+    is_open = batches.one_of("j.status", OPEN_STATUSES)
     return (
         f"UPDATE jobs_containerjob AS j SET status = {status}{extra} FROM m "
-        f"WHERE j.id = m.job_id AND j.attempt_count = m.number AND j.status IN ({_literals(OPEN_STATUSES)})"
+        f"WHERE j.id = m.job_id AND j.attempt_count = m.number AND {is_open}"
     )
 
 
@@ -98,7 +99,7 @@ def note_phase(rows: Sequence[Row]) -> set[UUID]:
     """What a long step before the start is doing; no state changes, and it is no event."""
     update = (
         "UPDATE jobs_attempt AS a SET phase = x.phase FROM x WHERE a.id = x.attempt_id "
-        f"AND a.epoch = x.epoch AND a.state IN ({_literals(NOT_STARTED)})"
+        f"AND a.epoch = x.epoch AND {batches.one_of('a.state', NOT_STARTED)}"
     )
     return batches.guarded(_PHASE_COLUMNS, rows, update, [])
 
@@ -129,7 +130,7 @@ def describe(rows: Sequence[Row]) -> set[UUID]:
     """What the engine says of a container that runs: networks, ports, image; no state changes."""
     update = (
         "UPDATE jobs_attempt AS a SET image_digest = x.image_digest FROM x WHERE a.id = x.attempt_id "
-        f"AND a.epoch = x.epoch AND a.state IN ({_literals(OPEN_STATES)})"
+        f"AND a.epoch = x.epoch AND {batches.one_of('a.state', OPEN_STATES)}"
     )
     follow = (
         "UPDATE jobs_containerjob AS j SET executor_metadata = m.executor_metadata FROM m "

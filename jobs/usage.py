@@ -76,7 +76,7 @@ def append(rows: Sequence[batches.Row]) -> set[UUID]:
     update = (
         "UPDATE jobs_attempt AS a SET measured = x.measured FROM x "
         "WHERE a.id = x.attempt_id AND a.epoch = x.epoch "
-        f"AND a.state IN ({', '.join(repr(str(state.value)) for state in OPEN_STATES)})"
+        f"AND {batches.one_of('a.state', OPEN_STATES)}"
     )
     every_other = (
         "DELETE FROM jobs_usagesample WHERE id IN (SELECT numbered.id FROM ("

@@ -47,7 +47,8 @@ class Attempt(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    job = models.ForeignKey(ContainerJob, on_delete=models.CASCADE, related_name="attempts")
+    # Found by the unique (job, number): an index of its own would be one more to write to.
+    job = models.ForeignKey(ContainerJob, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
     host = models.ForeignKey(DockerHost, on_delete=models.PROTECT, related_name="attempts")
     host_name = models.CharField(max_length=100)
@@ -106,7 +107,8 @@ class Attempt(models.Model):
         ]
         # The conditions of the last two are such that SQLite sees them in queries with parameters, too.
         indexes = [
-            models.Index(fields=["host", "state"], condition=_NOT_ENDED, name="attempt_open_on_host"),
+            # Without the state: what moves from one to the next is not to be written to every index again.
+            models.Index(fields=["host"], condition=_NOT_ENDED, name="attempt_open_on_host"),
             models.Index(
                 fields=["ended_at"],
                 condition=models.Q(ended_at__isnull=False, logs_deleted_at=None),

@@ -12,7 +12,7 @@ from jobs.states import Outcome
 class JobEvent(models.Model):
     """One line of a job's timeline: what changed, when, by whom and why. Never a secret."""
 
-    job = models.ForeignKey(ContainerJob, on_delete=models.CASCADE, related_name="events")
+    job = models.ForeignKey(ContainerJob, on_delete=models.CASCADE, related_name="events", db_index=False)
     attempt_number = models.PositiveIntegerField(null=True)
     at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=30)

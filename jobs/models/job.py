@@ -103,7 +103,13 @@ class ContainerJob(models.Model):
     cancel_force = models.BooleanField(default=False, db_default=False, editable=False)
     cancelled_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
     restarted_from = models.ForeignKey(
-        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="restarts", editable=False
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="restarts",
+        editable=False,
+        db_index=False,
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -112,6 +118,7 @@ class ContainerJob(models.Model):
         blank=True,
         editable=False,
         related_name="+",
+        db_index=False,
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
@@ -135,10 +142,19 @@ class ContainerJob(models.Model):
                 condition=models.Q(status="pending", hold=""),
                 name="job_claimable_oldest",
             ),
+            # Of what few jobs have, only those that have it: each change of a job is written to every index.
             models.Index(
                 fields=["cancel_requested_at"],
-                condition=models.Q(status__in=["starting", "running"]),
+                condition=models.Q(cancel_requested_at__isnull=False, status__in=["starting", "running"]),
                 name="job_open_cancels",
+            ),
+            models.Index(
+                fields=["restarted_from"],
+                condition=models.Q(restarted_from__isnull=False),
+                name="job_restarted_from",
+            ),
+            models.Index(
+                fields=["created_by"], condition=models.Q(created_by__isnull=False), name="job_created_by"
             ),
             models.Index(
                 fields=["completed_at"], condition=models.Q(completed_at__isnull=False), name="job_ended"

@@ -6,8 +6,9 @@ the middle when the database goes away; nothing is forgotten, and the next turn 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -20,10 +21,11 @@ from hosts.identity import ProcessIdentity, boot_clock
 from hosts.leases import Lease
 from hosts.models import Action, DockerHost, HostState
 from hosts.models.count import count
-from jobs import claims, routing
-from jobs.models import ContainerJob
+from jobs import claims
+from jobs.models import Attempt, ContainerJob
 from supervisor.worker import hints, ledger, progress, stopping
 from supervisor.worker.breadcrumb import NOBODY, Breadcrumbs
+from supervisor.worker.claiming import Claim, Refill
 from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
 from supervisor.worker.gathering import CLAIM_HELD_SECONDS, Gathering
@@ -77,7 +79,8 @@ class HostWorker:
         self._poll_clock = self._renew_clock = self._take_clock = 0.0
         self.leave_expired_until = 0.0  # until then, whoever held the host may renew a lease that ran out
         self._poked = self._claim_due = True
-        self._crowded = self._claim_held = self._stood_back = self._in_a_row = False
+        self._crowded = self._claim_held = self._stood_back = self._in_a_row = self._refilled = False
+        self._shares_room = True  # as long as nobody was asked
         self._gathering = Gathering()
         self._claims, self._crumb = 0, settings.crumbs.main
         self._slack = min(SLACK_SECONDS, settings.poll_interval_seconds / 4)
@@ -100,8 +103,9 @@ class HostWorker:
             self._keeper.write(self.runs, now)
             if self._keeper.may_touch:
                 self._engine.watcher.start()
-            self._write(now)
-            if self._poked or now >= self._poll_clock - self._slack:
+            is_poll_due = self._poked or now >= self._poll_clock - self._slack
+            self._write(now, refill=None if is_poll_due else self._refill(now))
+            if is_poll_due:
                 self._poll(now)
             if stopping.stop_due(self.runs.values(), now, can_stop=self._engine.can.stop):
                 self._write(now)
@@ -218,15 +222,16 @@ class HostWorker:
         match message:
             case StepDone(result=Harvest() as harvest):
                 self._take_answer(replace(message, result=harvest.seen), now)
+                run = self.runs.get(message.run_id)
                 if harvest.log:
-                    self._logbook.harvested(self.runs.get(message.run_id), harvest.log, now)
+                    self._logbook.harvested(run, harvest.log, now)
+                    _end_with_its_log(run)
             case StepDone():
                 self._take_answer(message, now)
             case PieceRead() | LogEnded() | LogMoves():
                 run = self.runs.get(message.run_id)
                 self._logbook.take(run, message, now)
-                if run and run.log is LogStage.DONE and run.need is Need.COLLECT:
-                    run.need = Need.END  # written in this turn
+                _end_with_its_log(run)
             case Hint():
                 hints.take(message, self.runs.values(), now)
 
@@ -245,11 +250,12 @@ class HostWorker:
                 self._keeper.doubt()
             progress.apply(run, done, installation=self.settings.installation, now=now)
 
-    def _write(self, now: float) -> None:
-        for run in self._recorder.write(now, everything=self._dispatcher.stopping):
+    def _write(self, now: float, refill: Refill | None = None) -> None:
+        self._refilled = False
+        for run in self._recorder.write(now, everything=self._dispatcher.stopping, refill=refill):
             if run.retry_delay_seconds is not None:
                 self._poll_clock = min(self._poll_clock, now + run.retry_delay_seconds)
-            self._claim_due = True  # a slot is free
+            self._claim_due = self._claim_due or not self._refilled  # a slot is free
 
     # ── what people want ──────────────────────────────────────────────────────────────────────────────
 
@@ -281,43 +287,54 @@ class HostWorker:
         if self._gathering.holds_claim(now, self.held_slots):
             self._claim_held = True
             return
-        room = self.slots - self.held_slots
+        room = free = self.slots - self.held_slots
         spare = self._spare_room() if room > 0 else None
         # Room of the whole process that other hosts' jobs hold comes back without a word: ask again.
         crowded = spare is not None and spare <= 0 < room
+        self._shares_room = self._shares_room if room <= 0 else spare is not None
         room = room if spare is None else min(room, spare)
         if room > 0:
-            self._claim_up_to(room, now)
+            claim = self._next_claim(room, free)
+            self._claimed(claim, claim.ask(self.lease, self.settings), now)
         # Not before the claim has been answered: until then it is still to be made.
         self._claim_due = self._crowded = crowded
 
-    def _claim_up_to(self, room: int, now: float) -> None:
-        assert self.lease is not None
+    def _refill(self, now: float) -> Refill | None:
+        """How to claim with the ends that are written now; None: only after them."""
+        lease, made = self.lease, list[Claim]()
+        if lease is None or self._shares_room or not self._may_claim():
+            return None
+
+        def claim(ended: Collection[UUID]) -> list[Attempt]:
+            made.clear()
+            held_slots = sum(run.holds_slot for key, run in self.runs.items() if key not in ended)
+            free = self.slots - held_slots
+            if free <= 0 or self._gathering.holds_claim(now, held_slots):
+                return []
+            made.append(self._next_claim(free, free))
+            return made[0].ask(lease, self.settings)
+
+        def claimed(attempts: list[Attempt]) -> None:
+            if made:
+                self._claimed(made[0], attempts, now)
+                self._claim_due, self._crowded, self._refilled = False, False, True
+
+        return Refill(partial(leases.lock_current, lease), claim, claimed)
+
+    def _next_claim(self, room: int, free: int) -> Claim:
         self._claims += 1
-        stood_back = False
+        oldest_first = self._claims % _OLDEST_FIRST_EVERY == 0
+        return Claim(self.host, room, free, in_a_row=self._in_a_row, oldest_first=oldest_first)
 
-        def stand_back() -> bool:
-            nonlocal stood_back
-            stood_back = routing.better_host_exists(self.host, free=self.slots - self.held_slots)
-            return stood_back
-
-        wanted = claims.Wanted(
-            room=room,
-            in_a_row=self._in_a_row,
-            stand_back=stand_back,
-            oldest_first=self._claims % _OLDEST_FIRST_EVERY == 0,
-        )
-        attempts = claims.claim(
-            self.lease, self.host, wanted, installation=self.settings.installation, who=self.settings.who
-        )
+    def _claimed(self, claim: Claim, attempts: list[Attempt], now: float) -> None:
         for attempt in attempts:
             self.runs[attempt.id] = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
             self.claimed_count += 1
             self._log.info("attempt claimed", job=str(attempt.job_id), attempt=attempt.number)
-        self._in_a_row = len(attempts) == room
+        self._in_a_row = len(attempts) == claim.room
         ledger.note_start_deadlines([self.runs[attempt.id] for attempt in attempts], now)
-        self._stood_back = stood_back and claims.anything_shared()
-        if stood_back:
+        self._stood_back = claim.stood_back and claims.anything_shared()
+        if claim.stood_back:
             self._poll_clock = min(self._poll_clock, now + _LOOK_AGAIN_SECONDS)
 
     def _may_claim(self) -> bool:
@@ -379,3 +396,8 @@ class HostWorker:
             clocks.append(now + _REMOVED_SECONDS)
         # While it may not be touched nothing can be done for it, however late it is.
         return [*clocks, *stopping.clocks_of(run)] if self._keeper.may_touch else clocks
+
+
+def _end_with_its_log(run: Run | None) -> None:
+    if run and run.log is LogStage.DONE and run.need is Need.COLLECT:
+        run.need = Need.END  # written in this turn

@@ -28,6 +28,7 @@ from jobs.outcome import Verdict
 from jobs.states import NOT_STARTED, AttemptState, JobStatus, Outcome, status_after
 from supervisor.worker import execution, poison
 from supervisor.worker.breadcrumb import Crumb
+from supervisor.worker.claiming import Refill, RefillFailed, tried
 from supervisor.worker.engine_log import EngineLog
 from supervisor.worker.progress import judge_exit
 from supervisor.worker.run import LogStage, Need, Run
@@ -253,18 +254,22 @@ def store_usage(readings: Sequence[UsageRead], runs: dict[UUID, Run]) -> None:
         runs[attempt_id].series = after[attempt_id]
 
 
-def write_ends(runs: Sequence[Run], host_name: str, who: str, crumb: Crumb) -> tuple[list[Run], list[Run]]:
+def write_ends(
+    runs: Sequence[Run], host_name: str, who: str, crumb: Crumb, *, refill: Refill | None = None
+) -> tuple[list[Run], list[Run]]:
     """End runs in one transaction with the rest of their logs; those that held, and those not ours now."""
-    parts = poison.by_name(partial(_write_ends, host_name, who), runs, crumb)
+    parts = poison.by_name(partial(_write_ends, host_name, who, refill), runs, crumb)
     return [run for held, _ in parts for run in held], [run for _, stale in parts for run in stale]
 
 
-def _write_ends(host_name: str, who: str, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+def _write_ends(
+    host_name: str, who: str, refill: Refill | None, runs: Sequence[Run]
+) -> tuple[list[Run], list[Run]]:
     rows = {run.attempt_id: _readable_end_row(run, host_name, who) for run in runs}
     exits = {run.attempt_id: run.untold_exit.row for run in runs if run.untold_exit}
     ends = [row for attempt_id, row in rows.items() if attempt_id not in exits]
     finishes = [_with_exit(rows[attempt_id], told) for attempt_id, told in exits.items()]
-    ended, stale = write_last(runs, lambda: moves.end(ends) | moves.finish(finishes))
+    ended, stale = write_last(runs, lambda: moves.end(ends) | moves.finish(finishes), refill)
     before = _ended_before(stale)
     return [*ended, *(run for run in stale if run.attempt_id in before)], [
         run for run in stale if run.attempt_id not in before
@@ -275,10 +280,16 @@ def _with_exit(end: dict[str, Any], told: batches.Row) -> dict[str, Any]:
     return {**told, **end, "exit_message": told["message"]}
 
 
-def write_last(runs: Sequence[Run], write: Callable[[], set[UUID]]) -> tuple[list[Run], list[Run]]:
+def write_last(
+    runs: Sequence[Run], write: Callable[[], set[UUID]], refill: Refill | None = None
+) -> tuple[list[Run], list[Run]]:
     """Store the rest of the logs and `write` the ends in one transaction; who held, and who did not."""
+    is_more = refill or any(run.pieces for run in runs)
     try:
-        held = _write_with_rest(runs, write) if any(run.pieces for run in runs) else write()
+        held = _write_with_rest(runs, write, refill) if is_more else write()
+    except RefillFailed:  # by itself, after this, it fails in its own name
+        logger.warning("jobs could not be claimed together with the ends of others", exc_info=True)
+        return write_last(runs, write)
     except _AlreadyStored as exc:
         # The answer to an earlier write of this log was lost: count what is there, and end in the next turn.
         _stored(exc.run, max(0, min(len(exc.run.pieces), exc.stored - exc.run.next_seq)))
@@ -291,15 +302,22 @@ def write_last(runs: Sequence[Run], write: Callable[[], set[UUID]]) -> tuple[lis
     ]
 
 
-def _write_with_rest(runs: Sequence[Run], write: Callable[[], set[UUID]]) -> set[UUID]:
+def _write_with_rest(runs: Sequence[Run], write: Callable[[], set[UUID]], refill: Refill | None) -> set[UUID]:
     def write_all() -> set[UUID]:
         stored = _append_rest(runs)
         held = write()
         _check_rest(run for run in runs if run.attempt_id in held and run.attempt_id not in stored)
         return held
 
-    with batches.unless_refused(), batches.whole():
-        return write_all()
+    with batches.unless_refused():
+        with batches.whole():
+            if refill:
+                tried(refill.lock)
+            held = write_all()
+            claimed = tried(partial(refill.claim, held)) if refill else []
+        if refill:
+            refill.claimed(claimed)
+        return held
     with transaction.atomic():
         return write_all()
 

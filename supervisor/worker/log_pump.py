@@ -29,6 +29,7 @@ from supervisor.worker import pacing
 from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.inbox import Inbox, Wake
 from supervisor.worker.pacing import Pace
+from supervisor.worker.short_log import BegunLog
 
 logger = structlog.get_logger(__name__)
 
@@ -117,6 +118,7 @@ class LogPump:
         self._selector.register(self._wake.reader, selectors.EVENT_READ)
         self._streams: dict[UUID, _Stream] = {}
         self._held: dict[UUID, int] = {}
+        self._followed: set[UUID] = set()  # whose logs the thread was given; the main thread's own
         self._turns = 0
         self._wake_due = math.inf  # when the main thread is to be woken for pieces that it was not told of
         self._stopping = False
@@ -125,6 +127,7 @@ class LogPump:
 
     def follow(self, run_id: UUID, source: LogSource) -> None:
         """Read the source to its end; LogEnded comes after its last piece."""
+        self._followed.add(run_id)
         self._order("follow", run_id, source)
 
     def drop(self, run_id: UUID) -> None:
@@ -133,11 +136,14 @@ class LogPump:
 
     def forget(self, run_id: UUID) -> None:
         """Nobody wants this attempt's log any more: stop reading it, and count nothing against its share."""
-        self._order("forget", run_id, None)
+        if run_id in self._followed:
+            self._followed.remove(run_id)
+            self._order("forget", run_id, None)
 
     def stored(self, run_id: UUID, held: int) -> None:
         """A piece is in the database (or not wanted any more): its share is free again."""
-        self._order("stored", run_id, held)
+        if held:
+            self._order("stored", run_id, held)
 
     @property
     def is_alive(self) -> bool:
@@ -235,6 +241,10 @@ class LogPump:
         uncut = source if isinstance(source, UncutLogSource) else None
         stream = _Stream(run_id, source, uncut=uncut, is_polled=source.fileno() < 0)
         self._streams[run_id] = stream
+        if isinstance(
+            source, BegunLog
+        ):  # what it has to give, its end too, may make nothing readable any more
+            stream.pace.soon(time.monotonic())
         self._register(stream)
 
     def _register(self, stream: _Stream) -> None:

@@ -5,6 +5,8 @@ A container that exits at once is read once, after its exit: nothing is followed
 
 from __future__ import annotations
 
+import struct
+
 import structlog
 
 from hosts.errors import ContainerExecutionError
@@ -12,12 +14,14 @@ from hosts.executors import frames
 from hosts.executors.capabilities import Capabilities
 from hosts.executors.contract import LogSource, Resume
 from jobs import logs
+from jobs.logs import Piece
 from jobs.models import Attempt
 from jobs.states import AttemptState
 from supervisor.worker import steps
 from supervisor.worker.engine import Engine
 from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
 from supervisor.worker.run import LogStage, Need, Run
+from supervisor.worker.short_log import ShortLog
 from supervisor.worker.steps import StepDone
 
 logger = structlog.get_logger(__name__)
@@ -100,13 +104,29 @@ class Logbook:
             return
         run.log, run.log_clock = LogStage.ENDED, now + _OPEN_AGAIN_SECONDS
 
-    def harvested(self, run: Run | None, source: LogSource, now: float) -> None:
-        """A source came with the news of the exit, before it was asked for."""
+    def harvested(self, run: Run | None, log: ShortLog | LogSource, now: float) -> None:
+        """A log came with the news of the exit, before it was asked for."""
         if run is None or run.need is not Need.COLLECT or run.log is not LogStage.NONE:
-            source.close()
+            if not isinstance(log, ShortLog):
+                log.close()
             return
         run.log, run.log_clock = LogStage.LAST, now + _LAST_IDLE_SECONDS
-        self._engine.pump.follow(run.attempt_id, source)
+        if isinstance(log, ShortLog):
+            self._take_whole(run, log, now)
+        else:
+            self._engine.pump.follow(run.attempt_id, log)
+
+    def _take_whole(self, run: Run, log: ShortLog, now: float) -> None:
+        """What the log pump would tell of it."""
+        error, end = "", b""
+        try:
+            if log.frames:
+                piece = Piece.of(log.frames)
+                self._take_piece(run, PieceRead(run.attempt_id, piece, 0, log.missing), now)
+                end = frames.recognisable_end(log.frames)
+        except (ValueError, struct.error) as exc:
+            error = f"the log holds something that is no record: {exc}"
+        self._take_end(run, LogEnded(run.attempt_id, error, missing=log.missing, end=end), now)
 
     def take(self, run: Run | None, message: PieceRead | LogEnded | LogMoves, now: float) -> None:
         """A piece was read, or a source came to its end, or it is on its way to something new."""

@@ -10,6 +10,7 @@ import structlog
 from hosts.models import DockerHost
 from jobs.states import AttemptState
 from supervisor.worker import archive, ledger, stopping
+from supervisor.worker.claiming import Refill
 from supervisor.worker.engine import Engine
 from supervisor.worker.meter import Meter
 from supervisor.worker.pulls import Pulls
@@ -33,7 +34,7 @@ class Recorder:
         self._crumb = settings.crumbs.main
         self._log = logger.bind(host=host.name, epoch=engine.hands.lease.epoch)
 
-    def write(self, now: float, *, everything: bool) -> list[Run]:
+    def write(self, now: float, *, everything: bool, refill: Refill | None = None) -> list[Run]:
         """Write whatever waits; the runs whose attempts have ended with it. `everything`: we are leaving."""
         until = float("inf") if everything else now
         held, stale = ledger.write_moves(self._runs.values(), self._settings.who, self._crumb, until=until)
@@ -46,7 +47,7 @@ class Recorder:
             self._tell_freed()
         self._meter.take(self._runs)
         self._meter.store(self._runs, everything=everything)
-        ended, lost = self._write_ends()
+        ended, lost = self._write_ends(refill)
         for run in [run for run in self._runs.values() if run.need is Need.GONE]:
             self._forget(run)
         for run in [*stale, *lost]:
@@ -72,7 +73,7 @@ class Recorder:
             run.stop_reason, run.stopping_at = move.row["stop_reason"], move.row["asked_at"]
             stopping.begin(run, now)
 
-    def _write_ends(self) -> tuple[list[Run], list[Run]]:
+    def _write_ends(self, refill: Refill | None) -> tuple[list[Run], list[Run]]:
         """Write the ends that are due; the runs that ended, and those that are not ours any more."""
         ending = [run for run in self._runs.values() if run.need is Need.END]
         archived = [run for run in ending if run.archived]
@@ -85,7 +86,8 @@ class Recorder:
                 self._log.info("container archived", job=str(run.job_id), attempt=run.number)
                 self._close(run, remove=True)
         if rest:
-            ended, stale = ledger.write_ends(rest, self._host.name, self._settings.who, self._crumb)
+            words = self._host.name, self._settings.who
+            ended, stale = ledger.write_ends(rest, *words, self._crumb, refill=refill)
             lost += stale
             for run in ended:
                 outcome = str(run.verdict and run.verdict.outcome)

@@ -23,6 +23,8 @@ from hosts.executors.contract import (
 )
 from hosts.identity import boot_clock
 from hosts.leases import Lease
+from supervisor.worker import short_log
+from supervisor.worker.short_log import BegunLog, ShortLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,10 @@ def observe(hands: Hands, ref: str) -> Observation | None:
 
 @dataclass(frozen=True, slots=True)
 class Harvest:
-    """A container as its engine shows it, and its log if it has exited."""
+    """A container as its engine shows it, and its log if it has exited: all of it, if it is short."""
 
     seen: Observation | None
-    log: LogSource | None
+    log: ShortLog | BegunLog | None
 
 
 def harvest(hands: Hands, ref: str, resume: Resume) -> Harvest:
@@ -100,7 +102,7 @@ def harvest(hands: Hands, ref: str, resume: Resume) -> Harvest:
     if seen is None or seen.state != "exited":
         return Harvest(seen, None)
     try:
-        return Harvest(seen, open_log(hands, seen.container_id, resume, follow=False))
+        return Harvest(seen, short_log.read(open_log(hands, seen.container_id, resume, follow=False)))
     except EngineError:  # asked for again, by itself, whose answer then says what is the matter
         return Harvest(seen, None)
 

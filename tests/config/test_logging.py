@@ -143,3 +143,21 @@ def test_our_own_events_and_a_librarys_lines_have_the_same_form(logger, capsys):
     event = json.loads(line)
     assert (event["event"], event["attempt"], event["token"]) == ("attempt ended", 7, MASK)
     assert {"timestamp", "pid", "level", "logger"} <= event.keys()
+
+
+def test_what_is_below_the_level_is_not_said_and_what_is_not_is(logger, capsys):
+    ours = structlog.get_logger(logger.name).bind(host="a")
+    logger.setLevel(logging.INFO)
+    ours.debug("too small")
+    ours.info("said %s", "so", attempt=1)
+    logger.setLevel(logging.WARNING)
+    ours.info("too small by now")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["event"], line["host"], line["attempt"]) for line in lines] == [("said so", "a", 1)]
+
+
+def test_a_capture_has_events_of_every_level(logger):
+    logger.setLevel(logging.ERROR)
+    with structlog.testing.capture_logs() as events:
+        structlog.get_logger(logger.name).debug("small")
+    assert [event["event"] for event in events] == ["small"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -67,3 +68,11 @@ def test_what_is_planned_while_tables_are_empty_does_when_they_are_large(own_opt
         if way in plan
     ]
     assert long_ways == []
+
+
+def test_a_workers_writes_find_their_attempts_by_key(own_options: None) -> None:
+    life_of_an_attempt()
+    for statement, plan in plans().items():
+        if "UPDATE jobs_attempt AS a" in statement:
+            assert re.search(r"jobs_attempt_pkey.*\n +Index Cond: \(id = ANY", plan), f"{statement}\n{plan}"
+            assert "attempt_open_on_host" not in plan, f"{statement}\n{plan}"

@@ -1,0 +1,73 @@
+"""One claim of a worker: by itself, or in the transaction that ends the jobs before, which saves a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError
+
+from hosts.leases import Lease
+from hosts.models import DockerHost
+from jobs import claims, routing
+from jobs.models import Attempt
+
+if TYPE_CHECKING:
+    from supervisor.worker.host import WorkerSettings
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class Claim:
+    """Up to `room` jobs for the host, which has `free` slots. `stood_back` is known once it was asked."""
+
+    host: DockerHost
+    room: int
+    free: int
+    in_a_row: bool
+    oldest_first: bool
+    stood_back: bool = False
+
+    def ask(self, lease: Lease, settings: WorkerSettings) -> list[Attempt]:
+        """The attempts of the jobs that were had."""
+        wanted = claims.Wanted(
+            room=self.room,
+            in_a_row=self.in_a_row,
+            stand_back=self._stand_back,
+            oldest_first=self.oldest_first,
+        )
+        return claims.claim(lease, self.host, wanted, installation=settings.installation, who=settings.who)
+
+    def _stand_back(self) -> bool:
+        self.stood_back = routing.better_host_exists(self.host, free=self.free)
+        return self.stood_back
+
+
+@dataclass(frozen=True, slots=True)
+class Refill:
+    """What the writer of ends calls: `lock` first of all, `claim` with the attempts that have ended.
+
+    The lease is locked before the attempts, as a takeover does it. `claimed` is told of the claim once it is
+    committed; what was rolled back is claimed again, by itself.
+    """
+
+    lock: Callable[[], None]
+    claim: Callable[[Collection[UUID]], list[Attempt]]
+    claimed: Callable[[list[Attempt]], None]
+
+
+class RefillFailed(Exception):
+    """The claim could not be made; the ends are to be written without it."""
+
+
+def tried(call: Callable[[], Result]) -> Result:
+    """Call it; RefillFailed for whatever is wrong with it, unless the database is in trouble."""
+    try:
+        return call()
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as exc:
+        raise RefillFailed from exc
