@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('hosts', '0006_executors'),
-        ('jobs', '0009_drained'),
+        ('jobs', '0010_container_options'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
