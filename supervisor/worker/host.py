@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from django.db.models.functions import Now
 
-from hosts import leases
+from hosts import leases, wakeups
 from hosts.errors import ConfigurationError, DockerConnectionError, EngineError, LeaseLost
 from hosts.executors.contract import Hint
 from hosts.identity import ProcessIdentity, boot_clock
@@ -246,7 +246,10 @@ class HostWorker:
             progress.apply(run, done, installation=self.settings.installation, now=now)
 
     def _write(self, now: float) -> None:
-        for run in self._recorder.write(now, everything=self._dispatcher.stopping):
+        ended = self._recorder.write(now, everything=self._dispatcher.stopping)
+        if any(run.spec.get("limited") for run in ended):
+            wakeups.notify(None)  # other hosts may have waited for the end of just this one
+        for run in ended:
             if run.retry_delay_seconds is not None:
                 self._poll_clock = min(self._poll_clock, now + run.retry_delay_seconds)
             self._claim_due = True  # a slot is free
@@ -296,6 +299,10 @@ class HostWorker:
         self._claims += 1
         stood_back = False
 
+        def look_again() -> None:
+            nonlocal stood_back
+            stood_back = True
+
         def stand_back() -> bool:
             nonlocal stood_back
             stood_back = routing.better_host_exists(self.host, free=self.slots - self.held_slots)
@@ -303,6 +310,8 @@ class HostWorker:
 
         wanted = claims.Wanted(
             room=room,
+            free=self.slots - self.held_slots,
+            look_again=look_again,
             in_a_row=self._in_a_row,
             stand_back=stand_back,
             oldest_first=self._claims % _OLDEST_FIRST_EVERY == 0,
