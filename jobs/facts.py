@@ -65,7 +65,8 @@ def _facts_sql(where: str) -> str:
         f"SELECT {', '.join(f'h.{name}' for name in _COLUMNS)}, {takes}, "
         "COALESCE(o.held, 0), COALESCE(o.memory, 0), COALESCE(o.cpus, 0) "
         f"FROM hosts_dockerhost h LEFT JOIN (SELECT a.host_id, {counts} FROM jobs_attempt a {indexed} "
-        f"WHERE NOT (a.state = 'ended') AND a.state IN ({_HOLDING}) GROUP BY a.host_id) o ON o.host_id = h.id "
+        f"WHERE NOT (a.state = 'ended') AND a.state IN ({_HOLDING}) GROUP BY a.host_id) o "
+        "ON o.host_id = h.id "
         f"WHERE {where}"
     )
 

@@ -27,6 +27,11 @@ def names(template_key: Any, max_concurrent: int | None, keys: Iterable[str]) ->
     return tuple(dict.fromkeys([*own, *(f"{_OF_KEY}{key}" for key in keys if key)]))
 
 
+def of_key(key: str) -> str:
+    """The name of the limit of a key."""
+    return f"{_OF_KEY}{key}"
+
+
 def key_of(name: str) -> str:
     """The key of a limit; empty for one of a template."""
     return name.removeprefix(_OF_KEY) if name.startswith(_OF_KEY) else ""
@@ -35,6 +40,14 @@ def key_of(name: str) -> str:
 def allowed(wanted: Collection[str]) -> dict[str, int]:
     """How many jobs each of the limits allows at once; those without a row are not limited, and left out."""
     return _read(wanted, "")
+
+
+def all_of_them() -> dict[str, int]:
+    """How many jobs each limit that there is allows at once."""
+    keys = batches.execute("SELECT key, max_concurrent FROM jobs_concurrencylimit", [])
+    sql = "SELECT id, max_concurrent FROM jobs_containertemplate WHERE max_concurrent IS NOT NULL"
+    found = {f"{_OF_KEY}{key}": most for key, most in keys}
+    return found | {f"{_OF_TEMPLATE}{template}": most for template, most in batches.execute(sql, [])}
 
 
 def locked(wanted: Collection[str]) -> dict[str, int]:

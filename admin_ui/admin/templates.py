@@ -48,6 +48,8 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
                 )
             },
         ),
+        ("Placement", {"fields": ("required_executor", "required_labels", "preferred_labels")}),
+        ("Concurrency", {"fields": ("max_concurrent", "limit_key")}),
         ("Stopping", {"fields": ("stop_signal", "stop_grace_seconds")}),
         (
             "Retries",
