@@ -40,7 +40,7 @@ def depths(hosts: Sequence[DockerHost]) -> dict[str, int]:
         default=Value(""),
         output_field=CharField(),
     )
-    if kinds.any_particular():
+    if kinds.any_particular(hosts):
         return _by_kind(hosts, waits_itself)
     groups = ContainerJob.objects.pending().order_by().values_list("docker_host_id", waits_itself)
     by_host = {host.pk: obstacle(host) or READY for host in hosts}
@@ -100,7 +100,7 @@ def oldest_due_at(hosts: Sequence[DockerHost]) -> datetime | None:
 
 def oldest_claimable_at(hosts: Sequence[DockerHost]) -> datetime | None:
     """The same, of the jobs that a host could take now: they should wait for moments only."""
-    if kinds.any_particular():
+    if kinds.any_particular(hosts):
         ready_kinds = [kind for kind, blocker in _blockers(hosts) if blocker is None]
         return min((moment for kind in ready_kinds for moment in _oldest_of(kind)), default=None)
     ready = {host.pk for host in hosts if obstacle(host) is None}

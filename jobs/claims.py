@@ -19,6 +19,7 @@ from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
 from hosts import leases
+from hosts.executors import registry
 from hosts.identity import ProcessIdentity
 from hosts.ids import new_id
 from hosts.leases import Lease
@@ -26,6 +27,7 @@ from hosts.models import DockerHost
 from jobs import batches, kinds, selection, spec
 from jobs.freezing import Taken, frozen_specs, recipe_version
 from jobs.models import Attempt, ContainerJob, JobEvent
+from jobs.needs import ASKABLE
 from jobs.states import AttemptState, JobStatus
 
 Model = TypeVar("Model", bound=models.Model)
@@ -84,7 +86,7 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
         room = wanted.room - len(claimed)
         if room and shared is None:
             _, shared, mixed = _claimable(host.id)
-        if room and mixed:
+        if room and (mixed or (shared and registry.lacking(host.executor_type, ASKABLE))):
             claimed += _pick_selected(host, room, wanted)
         elif room and shared:
             claimed += _pick_shared(room, wanted)

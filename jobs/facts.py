@@ -40,7 +40,7 @@ def of_all() -> list[HostFacts]:
 
 
 _COLUMNS = (
-    *("id", "name", "executor_type", "labels", "weight", "max_concurrent_jobs", "executor_config"),
+    *("id", "name", "executor_type", "labels", "weight", "max_concurrent_jobs"),
     *("engine_memory_bytes", "memory_percent", "engine_cpus", "cpu_percent"),
 )
 
@@ -72,7 +72,7 @@ def _facts_sql(where: str) -> str:
 
 
 def _facts(row: Any, *, obstacle: str | None = None) -> HostFacts:
-    host_id, name, kind, labels, weight, slots, config, memory, memory_percent, cpus, cpu_percent, *rest = row
+    host_id, name, kind, labels, weight, slots, memory, memory_percent, cpus, cpu_percent, *rest = row
     takes, held, memory_given, cpus_given = rest
     return HostFacts(
         id=UUID(host_id) if isinstance(host_id, str) else host_id,
@@ -86,7 +86,6 @@ def _facts(row: Any, *, obstacle: str | None = None) -> HostFacts:
         cpu_millis=None if cpus is None else cpus * 10 * cpu_percent,
         memory_reserved=int(memory_given) * 1024**2,
         cpu_reserved=round(float(cpus_given) * 1000),
-        policy=_json(config) or {},
     )
 
 

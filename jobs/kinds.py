@@ -7,7 +7,7 @@ reads no job that it may not run, and a job needs nothing but its row to be foun
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,8 +15,12 @@ from uuid import UUID
 
 from django.db import connection
 
+from hosts.executors import registry
 from hosts.models import DockerHost
 from jobs import batches, limits
+from jobs.freezing import recipe_version
+from jobs.models import ContainerTemplate
+from jobs.needs import ASKABLE, needs_of_template
 from jobs.placement import JobNeeds
 from jobs.states import JobStatus
 
@@ -45,22 +49,27 @@ class Kind:
     max_concurrent: int | None
 
 
-def any_particular() -> bool:
-    """Whether kinds matter at all: a template says where or how many of its jobs run, or a job has a key."""
+def any_particular(hosts: Iterable[DockerHost]) -> bool:
+    """Whether kinds matter at all: a template says where or how many of its jobs run, a job has a key, or one
+    of the hosts cannot do all that a job may ask for."""
+    if any(registry.lacking(kind, ASKABLE) for kind in {host.executor_type for host in hosts}):
+        return True
     return bool(batches.execute(f"SELECT {PARTICULAR}", [])[0][0])
 
 
 def pending(host_id: UUID | None) -> list[Kind]:
     """The kinds of pending jobs that are pinned to the host; of those for any host if it is None."""
     params = [] if host_id is None else [key(host_id)] * 2
-    return [_kind(row, host_id) for row in batches.execute(_kinds_sql(shared=host_id is None), params)]
+    rows = batches.execute(_kinds_sql(connection.vendor, shared=host_id is None), params)
+    asks = _asks(rows)
+    return [_kind(row, host_id, asks) for row in rows]
 
 
 def of_job(job_id: UUID) -> Kind | None:
     """The kind of one job, whatever its status; None if there is no such job."""
-    sql = f"SELECT {_COLUMNS} FROM jobs_containerjob j {_TEMPLATE} WHERE j.id = %s"
+    sql = f"SELECT {_columns(connection.vendor)} FROM jobs_containerjob j {_TEMPLATE} WHERE j.id = %s"
     rows = batches.execute(sql, [key(job_id)])
-    return _kind(rows[0], _uuid(rows[0][0])) if rows else None
+    return _kind(rows[0], _uuid(rows[0][0]), _asks(rows)) if rows else None
 
 
 def key(value: UUID) -> Any:
@@ -68,16 +77,21 @@ def key(value: UUID) -> Any:
     return DockerHost._meta.pk.get_db_prep_value(value, connection)
 
 
-_COLUMNS = (
-    "j.docker_host_id, j.template_id, j.override_image, j.limit_key, t.name, t.docker_image, "
-    "t.required_executor, t.required_labels, t.preferred_labels, t.memory_limit, t.cpu_limit, "
-    "t.max_concurrent, t.limit_key"
-)
+@cache
+def _columns(vendor: str) -> str:
+    version = recipe_version("t.id") if vendor == "postgresql" else "NULL"
+    return (
+        "j.docker_host_id, j.template_id, j.override_image, j.limit_key, t.name, t.docker_image, "
+        "t.required_executor, t.required_labels, t.preferred_labels, t.memory_limit, t.cpu_limit, "
+        f"t.max_concurrent, t.limit_key, {version}"
+    )
+
+
 _TEMPLATE = "JOIN jobs_containertemplate t ON t.id = j.template_id"
 
 
 @cache
-def _kinds_sql(*, shared: bool) -> str:
+def _kinds_sql(vendor: str, *, shared: bool) -> str:
     """One step of the recursion is one jump to the first job of the next kind."""
     jobs = (
         "SELECT n.id FROM jobs_containerjob n WHERE n.status = 'pending' AND n.hold = '' "
@@ -89,13 +103,33 @@ def _kinds_sql(*, shared: bool) -> str:
     return (
         f"WITH RECURSIVE firsts(id) AS (SELECT ({jobs} {order}) UNION ALL "
         f"SELECT ({jobs} AND {beyond} {order}) FROM firsts JOIN jobs_containerjob p ON p.id = firsts.id) "
-        f"SELECT {_COLUMNS} FROM firsts JOIN jobs_containerjob j ON j.id = firsts.id {_TEMPLATE}"
+        f"SELECT {_columns(vendor)} FROM firsts JOIN jobs_containerjob j ON j.id = firsts.id {_TEMPLATE}"
     )
 
 
-def _kind(row: Sequence[Any], host_id: UUID | None) -> Kind:
+_MOST_KEPT = 1000
+# Of this process, by template and the version of all that it is made of, as in `jobs.freezing`.
+_kept: dict[tuple[Any, str], frozenset[str]] = {}
+
+
+def _asks(rows: Sequence[Sequence[Any]]) -> dict[Any, frozenset[str]]:
+    """What the template of each row asks of an executor, by the template's id as the database has it."""
+    versions = {row[1]: row[-1] for row in rows}
+    asks = {one: _kept[one, version] for one, version in versions.items() if (one, version) in _kept}
+    missing = [one for one in versions if one not in asks]
+    if not missing:
+        return asks
+    templates = ContainerTemplate.objects.filter(pk__in=missing)
+    read = {key(template.pk): needs_of_template(template) for template in templates}
+    if len(_kept) > _MOST_KEPT:
+        _kept.clear()
+    _kept.update({(one, versions[one]): found for one, found in read.items() if versions[one] is not None})
+    return asks | read
+
+
+def _kind(row: Sequence[Any], host_id: UUID | None, asks: Mapping[Any, frozenset[str]]) -> Kind:
     host_key, template_key, override, own_key, name, image, executor, required, preferred, *rest = row
-    memory, cpus, max_concurrent, shared_key = rest
+    memory, cpus, max_concurrent, shared_key, _ = rest
     return Kind(
         host_key=host_key,
         template_key=template_key,
@@ -109,6 +143,7 @@ def _kind(row: Sequence[Any], host_id: UUID | None) -> Kind:
             executor=executor,
             required_labels=_json(required),
             preferred_labels=_json(preferred),
+            asks=asks.get(template_key, frozenset()),
             memory_bytes=(memory or 0) * 1024**2,
             cpu_millis=round(float(cpus or 0) * 1000),
             limits=limits.names(template_key, max_concurrent, (shared_key, own_key)),

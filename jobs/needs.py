@@ -29,6 +29,9 @@ _NEEDED: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "network_aliases": lambda spec: any(aliases for _, aliases in spec.get("networks") or ()),
 }
 
+# All that a job of today can ask for.
+ASKABLE = frozenset(_NEEDED)
+
 
 def needs(spec: Mapping[str, Any]) -> frozenset[str]:
     """What a frozen spec asks for."""

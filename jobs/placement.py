@@ -13,13 +13,14 @@ from typing import Any
 from uuid import UUID
 
 from hosts import labels
+from hosts.errors import ConfigurationError
+from hosts.executors import registry
+from hosts.executors.capabilities import WISHES
 
 # A job that has waited so long for memory or CPUs is not overtaken any more by others that need some.
 SAVE_UP_SECONDS = 60.0
 _MEBIBYTE = 1024**2
 _GIBIBYTE = 1024**3
-
-ImageRule = Callable[[Mapping[str, Any], str], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,6 @@ class HostFacts:
     cpu_millis: int | None = None
     memory_reserved: int = 0
     cpu_reserved: int = 0
-    policy: Mapping[str, Any] = field(default_factory=dict)
 
     def with_job(self, needs: JobNeeds) -> HostFacts:
         """As it is once it runs such a job, too."""
@@ -56,7 +56,10 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobNeeds:
-    """What a job asks of a host. A `pinned_to` of None means any; no memory or CPUs: it counts as nothing."""
+    """What a job asks of a host. A `pinned_to` of None means any; no memory or CPUs: it counts as nothing.
+
+    `asks` are the flags of `Capabilities` that its executor needs (`jobs.needs`).
+    """
 
     image: str = ""
     pinned_to: UUID | None = None
@@ -65,6 +68,7 @@ class JobNeeds:
     preferred_labels: Any = field(default_factory=dict)
     memory_bytes: int = 0
     cpu_millis: int = 0
+    asks: frozenset[str] = frozenset()
     limits: tuple[str, ...] = ()
 
 
@@ -91,6 +95,17 @@ def _other_executor(host: HostFacts, needs: JobNeeds) -> str:
     return f"is a {host.executor_type} host, not {needs.executor}"
 
 
+def _incapable(host: HostFacts, needs: JobNeeds) -> str:
+    if needs.pinned_to or not needs.asks:
+        return ""
+    try:
+        can = registry.capabilities(host.executor_type)
+    except ConfigurationError as exc:
+        return f"has no usable executor: {str(exc).rstrip('.')}"
+    lacking = [WISHES[one] for one in sorted(needs.asks) if not getattr(can, one)]
+    return f"cannot {', nor '.join(lacking)}" if lacking else ""
+
+
 def _unlabelled(host: HostFacts, needs: JobNeeds) -> str:
     unmet = [] if needs.pinned_to else labels.unmet(host.labels, needs.required_labels)
     return f"lacks the label{'s' if len(unmet) > 1 else ''} {', '.join(unmet)}" if unmet else ""
@@ -106,10 +121,11 @@ def _too_small(host: HostFacts, needs: JobNeeds) -> str:
 
 
 # What a pinned job asks of its host is between it and the host's executor: nobody routes it. It waits for
-# memory and CPUs all the same. What an executor cannot do at all, and which images a host allows, go here.
+# memory and CPUs all the same.
 _CHECKS: tuple[Callable[[HostFacts, JobNeeds], str], ...] = (
     _other_host,
     _other_executor,
+    _incapable,
     _unlabelled,
     _too_small,
 )

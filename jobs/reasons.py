@@ -70,7 +70,7 @@ def write(watch: ClaimWatch | None = None) -> int:
     if paused := pause_reason(hosts):
         return changed + _set(due, paused)
     busy = watch.busy() if watch else set()
-    if kinds.any_particular():
+    if kinds.any_particular(hosts):
         return changed + _write_by_kind(due, hosts, busy)
     for host in hosts:
         reason = host_reason(host)

@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('hosts', '0006_placement'),
+        ('hosts', '0007_placement'),
         ('jobs', '0009_drained'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

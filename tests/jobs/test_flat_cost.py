@@ -143,6 +143,8 @@ def test_a_host_reads_no_job_that_it_may_not_run(mixed):
     elsewhere = make_template("elsewhere", required_labels={"zone": "mars"})
     lease = take(mixed)
     ContainerJob.objects.pending().update(hold="stopped")
+    make_job(elsewhere)
+    assert claim(lease, mixed, 5) == [], "what is read of a template once is known then"
     counts = []
     for _ in range(2):
         ContainerJob.objects.bulk_create(

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from hosts.models import DockerHost, HostLease, HostState
 from jobs import claims
-from jobs.models import Attempt, ContainerJob, ContainerTemplate
+from jobs.models import Attempt, ContainerJob, ContainerTemplate, NetworkAssignment
 from jobs.states import SLOT_HOLDING, AttemptState
 from tests.jobs.attempts import INSTALLATION, WHO, claim, make_attempt, take
 from tests.support.factories import make_host, make_job, make_template
@@ -46,6 +46,20 @@ def test_a_required_executor_is_kept_to():
     docker, process = make_host("docker"), make_host("process", executor_type="process")
     assert not claim(take(docker), docker)
     assert claim(take(process), process)
+
+
+def test_a_job_goes_to_a_host_whose_executor_can_do_what_it_asks_for():
+    terminal, joined = make_template("terminal", tty=True), make_template("joined")
+    NetworkAssignment.objects.create(template=joined, network_name="db")
+    make_job(terminal, name="terminal")
+    make_job(joined, name="joined")
+    make_job(make_template("plain"), name="plain")
+    process, docker = make_host("process", executor_type="process"), make_host("docker")
+    lease = take(process)
+    assert names(claim(lease, process)) == ["plain"]
+    NetworkAssignment.objects.all().delete()
+    assert names(claim(lease, process)) == ["joined"], "a change of the template counts at once"
+    assert names(claim(take(docker), docker)) == ["terminal"]
 
 
 def test_a_pinned_job_goes_where_it_is_pinned_whatever_its_template_asks():

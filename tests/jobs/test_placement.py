@@ -62,6 +62,14 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"obstacle": "is cordoned"}, {}, "is cordoned"),
     ({"obstacle": "is full"}, {"required_labels": {"gpu": "no"}}, "lacks the label gpu=no"),
     ({"obstacle": "is full", "memory_reserved": 8 * GIB}, {"memory_bytes": GIB}, "is full"),
+    ({}, {"asks": frozenset({"tty", "networks"})}, ""),
+    (
+        {"executor_type": "process"},
+        {"asks": frozenset({"tty"})},
+        "cannot give a container a terminal (tty)",
+    ),
+    ({"executor_type": "process"}, {"asks": frozenset({"tty"}), "pinned_to": HERE}, ""),
+    ({"executor_type": "gone"}, {"asks": frozenset({"tty"})}, "has no usable executor: There is no executor"),
     ({"labels": {}}, {"pinned_to": HERE, "required_labels": {"gpu": "a100"}, "executor": "x"}, ""),
     ({}, {"pinned_to": HERE, "memory_bytes": 9 * GIB}, "has 8.0 GiB of memory for jobs, 9.0 GiB needed"),
 ]
