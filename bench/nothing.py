@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 
 from hosts.errors import ContainerBusy
 from hosts.executors import registry
-from hosts.executors.capabilities import Capabilities
+from hosts.executors.capabilities import WISHES, Capabilities
 from hosts.executors.contract import (
     ContainerExecutor,
     EngineFacts,
@@ -51,8 +51,9 @@ class NothingExecutor(ContainerExecutor):
 
     kind: ClassVar[str] = KIND
     label: ClassVar[str] = "Nothing"
+    # All that a job may ask for, as an engine can: what a lack costs is no part of what is measured.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        hints=True, logs=True, live_logs=True, stop=True, lists=True
+        hints=True, logs=True, live_logs=True, stop=True, lists=True, **dict.fromkeys(WISHES, True)
     )
 
     def __init__(self, host: HostView) -> None:

@@ -19,12 +19,12 @@ from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
 from hosts import leases
-from hosts.executors.registry import configured_retries
+from hosts.executors import registry
 from hosts.identity import ProcessIdentity
 from hosts.ids import new_id
 from hosts.leases import Lease
 from hosts.models import DockerHost
-from jobs import batches, spec
+from jobs import batches, kinds, selection, spec
 from jobs.freezing import Taken, frozen_specs, recipe_version
 from jobs.models import Attempt, ContainerJob, JobEvent
 from jobs.states import AttemptState, JobStatus
@@ -43,10 +43,14 @@ class Wanted:
     """How many jobs to take, and which: `oldest_first` passes over priority, so that none starves.
 
     `stand_back` says whether to leave shared jobs to a better host; asked only if there are some to take.
-    `in_a_row`: the last claim took all it wanted, so there is more, most likely.
+    `in_a_row`: the last claim took all it wanted, so there is more, most likely. Where not all jobs are
+    alike, `free` is how many slots the host has, if not just as many as it is to take, and `look_again` is
+    called if jobs were left that may be for this host in a moment.
     """
 
     room: int
+    free: int | None = None
+    look_again: Callable[[], None] = lambda: None
     in_a_row: bool = False
     stand_back: Callable[[], bool] = lambda: False
     oldest_first: bool = False
@@ -69,7 +73,7 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
     """
     if wanted.room <= 0:
         return []
-    pinned, shared = (True, None) if wanted.in_a_row else _claimable(host.id)
+    pinned, shared, mixed = (True, None, False) if wanted.in_a_row else _claimable(host.id)
     if not (pinned or shared):
         return []
     with transaction.atomic(savepoint=not batches.is_whole()):
@@ -77,34 +81,68 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
             # A statement of its own: the next one sees what was committed while this one waited, a pause too.
             leases.lock_current(lease)
         _write_ids_as_django_does()
-        claimed = _pick(_PINNED, [_key(host.id)], wanted.room, wanted) if pinned else []
-        room = wanted.room - len(claimed)
-        if room and shared is None:
-            _, shared = _claimable(host.id)
-        if room and shared:
-            claimed += _pick_shared(room, wanted)
+        claimed = []
+        if pinned and not mixed:
+            claimed = _pick(f"{_PINNED} AND {_ALIKE}", [_key(host.id)], wanted.room, wanted)
+        if room := wanted.room - len(claimed):
+            _, shared, mixed = _claimable(host.id) if shared is None else (pinned, shared, mixed)
+            claimed += _pick_more(host, room, wanted, shared=shared, mixed=mixed)
         if not claimed:
             return []
         return _open_attempts(claimed, lease, host, installation=installation, who=who)
 
 
+def _pick_more(host: DockerHost, room: int, wanted: Wanted, *, shared: bool, mixed: bool) -> list[Taken]:
+    """Once there is none any more of those that are pinned and alike."""
+    if mixed or (shared and kinds.is_choosy(host)):
+        return _pick_selected(host, room, wanted)
+    return _pick_shared(room, wanted) if shared else []
+
+
 def _pick_shared(room: int, wanted: Wanted) -> list[Taken]:
+    shared = f"{_SHARED} AND {_ALIKE}"
     if not wanted.stand_back():
-        return _pick(_SHARED, [], room, wanted)
-    return _pick(f"{_SHARED} AND created_at < {_long_ago()}", [-STAND_BACK_SECONDS], room, wanted)
+        return _pick(shared, [], room, wanted)
+    return _pick(f"{shared} AND created_at < {_long_ago()}", [-STAND_BACK_SECONDS], room, wanted)
+
+
+def _pick_selected(host: DockerHost, room: int, wanted: Wanted) -> list[Taken]:
+    """The same where jobs differ in where they may run, or how many of them at once."""
+    selected = selection.select(
+        host,
+        room,
+        free=wanted.room if wanted.free is None else wanted.free,
+        oldest_first=wanted.oldest_first,
+        stand_back_seconds=STAND_BACK_SECONDS,
+    )
+    if selected.stood_back or selected.is_contended:
+        wanted.look_again()
+    claimed = []
+    for share in selected.shares:
+        kind = share.kind
+        where, params = (_SHARED, []) if kind.host_key is None else (_PINNED, [kind.host_key])
+        params += [kind.template_key, kind.override_image, kind.limit_key, -share.least_age]
+        claimed += _pick(
+            f"{where} AND {_OF_KIND} AND created_at <= {_long_ago()}", params, share.count, wanted
+        )
+    return claimed
 
 
 def anything_claimable(host_id: UUID) -> bool:
     """Whether a claim could find anything: a look at the partial index, with no lock taken."""
-    return any(_claimable(host_id))
+    pinned, shared, _ = _claimable(host_id)
+    return pinned or shared
 
 
-def _claimable(host_id: UUID) -> tuple[bool, bool]:
-    """Whether there may be something among the jobs pinned to the host, and among the shared ones."""
+def _claimable(host_id: UUID) -> tuple[bool, bool, bool]:
+    """Whether there may be something among the jobs pinned to the host, and among the shared ones.
+
+    And whether not all jobs are alike, so that each kind of them is to be looked at.
+    """
     due = f"EXISTS (SELECT 1 FROM jobs_containerjob WHERE {_WAITING}"
-    sql = f"SELECT {due} AND {_PINNED}), {due} AND {_SHARED})"
-    ((pinned, shared),) = batches.execute(sql, [_key(host_id)])
-    return bool(pinned), bool(shared)
+    sql = f"SELECT {due} AND {_PINNED}), {due} AND {_SHARED}), {kinds.PARTICULAR}"
+    ((pinned, shared, mixed),) = batches.execute(sql, [_key(host_id)])
+    return bool(pinned), bool(shared), bool(mixed)
 
 
 def anything_shared() -> bool:
@@ -116,11 +154,14 @@ def anything_shared() -> bool:
 _GOING = "NOT EXISTS (SELECT 1 FROM hosts_installation WHERE paused_at IS NOT NULL)"  # see hosts.pausing
 _WAITING = f"status = '{JobStatus.PENDING}' AND hold = '' AND {_GOING}"
 _PINNED, _SHARED = "docker_host_id = %s", "docker_host_id IS NULL"
+_OF_KIND = "template_id = %s AND override_image = %s AND limit_key = %s"
+# Said in the statement that takes them: a limit that was set a moment before holds for it.
+_ALIKE = f"NOT {kinds.PARTICULAR}"
 # What a frozen spec, an attempt and a run are made of.
 _PARTS = {
     *("id", "template_id", "name", "override_image", "override_command", "override_environment"),
     *("override_max_attempts", "override_retry_on", "override_start_deadline_seconds", "priority"),
-    *("created_at", "attempt_count", "infra_failure_count"),
+    *("created_at", "attempt_count", "infra_failure_count", "limit_key"),
 }
 _FIELDS = [field for field in ContainerJob._meta.concrete_fields if field.attname in _PARTS]
 _NEEDED = [field.attname for field in _FIELDS]
@@ -137,7 +178,9 @@ def _pick(where: str, params: list[Any], limit: int, wanted: Wanted) -> list[Tak
 
 @cache
 def _pick_sql(vendor: str, where: str, *, oldest_first: bool) -> str:
-    order = "created_at, id" if oldest_first else "priority DESC, created_at, id"
+    # By the host too, which is all the same: PostgreSQL would sort all that wait for none, unless the order
+    # is the index's.
+    order = "docker_host_id, created_at" if oldest_first else "docker_host_id, priority DESC, created_at, id"
     postgresql = vendor == "postgresql"
     pick = (
         f"SELECT id FROM jobs_containerjob WHERE {_WAITING} AND {where} "
@@ -221,7 +264,7 @@ def _open_attempts(
     taken: Sequence[Taken], lease: Lease, host: DockerHost, *, installation: UUID, who: str
 ) -> list[Attempt]:
     frozen = frozen_specs(taken)
-    retries = configured_retries(host.executor_type, host.executor_config)
+    retries = registry.configured_retries(host.executor_type, host.executor_config)
     if retries is not None:
         for each in frozen.values():
             each["infra_retries"] = retries

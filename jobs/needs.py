@@ -47,6 +47,9 @@ _NEEDED: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     ),
 }
 
+# All that a job of today can ask for.
+ASKABLE = frozenset(_NEEDED)
+
 
 def _option(spec: Mapping[str, Any], *path: str) -> Any:
     value: Any = spec.get("options")

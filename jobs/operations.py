@@ -43,6 +43,7 @@ def submit(  # noqa: PLR0913 (a job's fields)
     max_attempts: int | None = None,
     retry_on: Sequence[str] | None = None,
     start_deadline_seconds: int | None = None,
+    limit_key: str = "",
     user: AbstractBaseUser | None = None,
     who: str = "",
 ) -> ContainerJob:
@@ -62,6 +63,7 @@ def submit(  # noqa: PLR0913 (a job's fields)
         override_max_attempts=max_attempts,
         override_retry_on=None if retry_on is None else list(retry_on),
         override_start_deadline_seconds=start_deadline_seconds,
+        limit_key=limit_key,
         created_by=user,  # type: ignore[misc]
     )
     _validate(job)
@@ -220,6 +222,7 @@ def _again(old: ContainerJob, waits_for: UUID, user: AbstractBaseUser | None) ->
         override_max_attempts=old.override_max_attempts,
         override_retry_on=old.override_retry_on,
         override_start_deadline_seconds=old.override_start_deadline_seconds,
+        limit_key=old.limit_key,
         restarted_from_id=waits_for,
         hold=Hold.RESTART,
         created_by=user,  # type: ignore[misc]

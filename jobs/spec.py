@@ -60,6 +60,7 @@ def freeze(
     return {
         "job_name": job.name,
         "template_name": template.name,
+        "limited": bool(template.max_concurrent or template.limit_key or job.limit_key),
         "docker_image": job.override_image or template.docker_image,
         "command": job.override_command or template.command,
         "working_directory": template.working_directory,

@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from admin_ui.admin import history, hosts, jobs, processes, templates
+from admin_ui.admin import history, hosts, jobs, limits, processes, templates
 
-__all__ = ["history", "hosts", "jobs", "processes", "templates"]
+__all__ = ["history", "hosts", "jobs", "limits", "processes", "templates"]
 
 admin.site.site_header = admin.site.site_title = "Tallyman"
 admin.site.index_title = "Jobs, and where they run"

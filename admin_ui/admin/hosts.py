@@ -23,7 +23,7 @@ from hosts import operations, registries, wakeups
 from hosts.executors import registry as executors
 from hosts.models import DockerHost, DrainThen, HostCount, HostLease, HostRequest, HostSample, Installation
 from hosts.operations import HostRefused
-from jobs import host_removal, log_cap
+from jobs import facts, host_removal, log_cap
 
 _NOBODY_AFTER = timedelta(seconds=10)
 
@@ -91,10 +91,11 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
         "without_a_row",
         "archived_at",
     )
-    readonly_fields = (*seen, "cannot", "registry_logins", "drain_deadline_at", "drain_then")
+    readonly_fields = (*seen, "cannot", "given", "registry_logins", "drain_deadline_at", "drain_then")
     fieldsets = (
         (None, {"fields": ("name", "executor_type", "cannot", "connection_string", "executor_config")}),
         ("Allowed", {"fields": ("policy",)}),
+        ("Placement", {"fields": ("labels", "memory_percent", "cpu_percent", "given")}),
         ("Pulls", {"fields": ("registry_logins",)}),
         (
             "Wanted",
@@ -138,6 +139,16 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     @admin.display(description="memory")
     def memory(self, host: DockerHost) -> str:
         return presenters.size(host.engine_memory_bytes) or NOTHING
+
+    @admin.display(description="given to jobs now")
+    def given(self, host: DockerHost) -> str:
+        found = facts.of_host(host.pk) if host.pk else None
+        if found is None:
+            return NOTHING
+        memory = presenters.size(found.memory_reserved) or "0"
+        most = presenters.size(found.memory_bytes) if found.memory_bytes is not None else "not told"
+        cpus = f"{found.cpu_millis / 1000:g}" if found.cpu_millis is not None else "not told"
+        return f"memory {memory} of {most}; CPUs {found.cpu_reserved / 1000:g} of {cpus}"
 
     @admin.display(description="disk")
     def disk(self, host: DockerHost) -> str:

@@ -115,6 +115,7 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
         "override_environment",
         *OVERRIDES,
         "priority",
+        "limit_key",
     )
     fieldsets_to_view = (
         (None, {"fields": ("id", "name", "template", "status_badge", "why", "waits", "log")}),
@@ -122,7 +123,7 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
             "Where and when",
             {"fields": ("host", "docker_host", "created_at", "started_at", "completed_at", "took")},
         ),
-        ("What", {"fields": ("override_image", "override_command", "environment", "priority")}),
+        ("What", {"fields": ("override_image", "override_command", "environment", "priority", "limit_key")}),
         ("Limits and retries", {"fields": (*OVERRIDES, "bounds")}),
         (
             "History",
@@ -235,6 +236,7 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
             max_attempts=obj.override_max_attempts,
             retry_on=obj.override_retry_on,
             start_deadline_seconds=obj.override_start_deadline_seconds,
+            limit_key=obj.limit_key,
             user=request.user,  # type: ignore[arg-type]  # the admin knows no anonymous users
             who=request.user.get_username(),
         )

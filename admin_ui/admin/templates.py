@@ -63,6 +63,8 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
         ("Files", {"fields": ("volumes", "tmpfs")}),
         ("Network", {"fields": ("ports", "extra_hosts")}),
         ("Security", {"fields": ("security",)}),
+        ("Placement", {"fields": ("required_executor", "required_labels", "preferred_labels")}),
+        ("Concurrency", {"fields": ("max_concurrent", "limit_key")}),
         ("Stopping", {"fields": ("stop_signal", "stop_grace_seconds")}),
         (
             "Retries",

@@ -126,6 +126,13 @@ def positive(value: str) -> int:
     return int(value)
 
 
+def count(value: str) -> int:
+    """A whole number, 0 included; for argparse."""
+    if not value.isdecimal():
+        raise argparse.ArgumentTypeError(f"{value!r} is no whole number")
+    return int(value)
+
+
 def retry_on(value: str) -> list[str]:
     """`user,oom`, a list of outcomes, or an empty text; for argparse."""
     names = [name.strip() for name in value.split(",") if name.strip()]

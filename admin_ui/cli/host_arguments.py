@@ -69,6 +69,14 @@ def _add_add(subcommands: Any) -> None:
         "--max-jobs", type=command.positive, help="how many jobs it runs at once (default: 10)"
     )
     parser.add_argument(
+        "--label",
+        metavar="K=V",
+        action="append",
+        default=[],
+        type=command.assignment,
+        help="a label that templates may ask for, as in gpu=a100; may be given several times",
+    )
+    parser.add_argument(
         "--config",
         type=command.json_object,
         help='further settings as JSON, such as {"tls_verify": true, "tls_ca_cert": "/etc/docker/ca.pem"}',

@@ -43,6 +43,7 @@ def _given(options: Options) -> dict[str, Any]:
         "connection_string": options.url,
         "weight": options.weight,
         "max_concurrent_jobs": options.max_jobs,
+        "labels": dict(options.label) or None,
         "executor_config": options.config,
         "policy": options.policy,
     }
@@ -97,6 +98,9 @@ def _record(host: DockerHost) -> dict[str, Any]:
         "is_active": host.is_active,
         "weight": host.weight,
         "max_concurrent_jobs": host.max_concurrent_jobs,
+        "labels": host.labels,
+        "memory_percent": host.memory_percent,
+        "cpu_percent": host.cpu_percent,
         "running_jobs": host.running_count,  # type: ignore[attr-defined]  # annotated
         "engine_version": host.engine_version or None,
         "engine_cpus": host.engine_cpus,

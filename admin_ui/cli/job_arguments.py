@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from admin_ui.cli import command, jobs, runs
+from admin_ui.cli import command, explain, jobs, runs
 from admin_ui.cli.command import Action, Parser
 from admin_ui.cli.exits import IN_HELP, OF_A_JOB_IN_HELP
 from jobs import operations
@@ -28,6 +28,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     _add_cancel(subcommands)
     _add_run(subcommands)
     _add_run_command(subcommands)
+    _add_explain(subcommands)
+    _add_limits(subcommands)
     for name, action, text in _OF_ONE_JOB:
         _id(_add(subcommands, name, action, text))
 
@@ -101,6 +103,13 @@ def _retries(parser: Parser) -> None:
         type=command.positive,
         help="fail it if it has not started after S seconds (default: the template's)",
     )
+    parser.add_argument(
+        "--limit-key",
+        metavar="KEY",
+        default="",
+        type=command.text,
+        help="the concurrency limit of this key holds for it, too",
+    )
 
 
 def _json(parser: Parser) -> None:
@@ -145,6 +154,22 @@ def _add_cancel(subcommands: Any) -> None:
     parser = _add(subcommands, "cancel", jobs.cancel, "end a job: TERM, its grace period, KILL")
     _id(parser)
     parser.add_argument("--force", action="store_true", help="no grace period: KILL at once")
+
+
+def _add_explain(subcommands: Any) -> None:
+    parser = _add(subcommands, "explain", explain.explain_job, "say for each host why it takes a job or not")
+    _id(parser)
+    _json(parser)
+
+
+def _add_limits(subcommands: Any) -> None:
+    _json(_add(subcommands, "limits", explain.list_limits, "list the concurrency limits"))
+    text = "let only so many jobs of a key run at once, on all hosts together"
+    parser = _add(subcommands, "limit", explain.set_limit, text)
+    parser.add_argument("key", metavar="KEY", type=command.text, help="what jobs and templates name")
+    how_many = parser.add_mutually_exclusive_group(required=True)
+    how_many.add_argument("--max", metavar="N", type=command.count, help="0 lets none start for now")
+    how_many.add_argument("--none", action="store_true", help="take the limit away")
 
 
 def _add_run(subcommands: Any) -> None:

@@ -110,6 +110,7 @@ def _retries(options: Options) -> dict[str, Any]:
         "max_attempts": options.max_attempts,
         "retry_on": options.retry_on,
         "start_deadline_seconds": options.start_deadline,
+        "limit_key": options.limit_key,
     }
 
 

@@ -16,6 +16,7 @@ from hosts.executors import registry
 from hosts.executors.contract import HostView
 from hosts.fields import EncryptedJSONField
 from hosts.ids import new_id
+from hosts.labels import validate_labels
 
 name_validator = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z",
@@ -103,6 +104,26 @@ class DockerHost(models.Model):
     max_concurrent_jobs = models.PositiveIntegerField(
         default=10, db_default=10, validators=[MinValueValidator(1), MaxValueValidator(1000)]
     )
+    labels = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        validators=[validate_labels],
+        help_text='What templates may ask for, such as {"gpu": "a100", "zone": "eu"}.',
+    )
+    memory_percent = models.PositiveIntegerField(
+        default=100,
+        db_default=100,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="How much of its memory jobs with a memory limit may be given in all; 80 keeps a fifth "
+        "back, 150 overcommits.",
+    )
+    cpu_percent = models.PositiveIntegerField(
+        default=100,
+        db_default=100,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="The same of its CPUs, for jobs with a CPU limit.",
+    )
     is_active = models.BooleanField(default=True, db_default=True)
     availability = models.CharField(
         max_length=10, choices=Availability, default=Availability.ACTIVE, db_default=Availability.ACTIVE.value
@@ -151,6 +172,10 @@ class DockerHost(models.Model):
             models.CheckConstraint(
                 condition=models.Q(max_concurrent_jobs__range=(1, 1000)),
                 name="host_max_concurrent_jobs_1_to_1000",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(memory_percent__range=(1, 1000), cpu_percent__range=(1, 1000)),
+                name="host_percents_1_to_1000",
             ),
         ]
 

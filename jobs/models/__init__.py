@@ -3,11 +3,13 @@ from jobs.models.execution import ContainerExecution, UsageSample
 from jobs.models.history import JobEvent, Tally, TallySum
 from jobs.models.job import ContainerJob
 from jobs.models.left import LeftContainer
+from jobs.models.limit import ConcurrencyLimit
 from jobs.models.log import LogChunk
 from jobs.models.template import ContainerTemplate, EnvironmentVariable, NetworkAssignment
 
 __all__ = [
     "Attempt",
+    "ConcurrencyLimit",
     "ContainerExecution",
     "ContainerJob",
     "ContainerTemplate",

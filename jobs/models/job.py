@@ -77,6 +77,14 @@ class ContainerJob(models.Model):
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
     priority = models.SmallIntegerField(default=0, db_default=0, help_text="Higher goes first.")
+    limit_key = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[validators.validate_no_nul],
+        help_text="The concurrency limit of this name, if there is one, holds beside those of its template.",
+    )
 
     status = models.CharField(
         max_length=10,
@@ -141,6 +149,24 @@ class ContainerJob(models.Model):
                 fields=["docker_host", "created_at"],
                 condition=models.Q(status="pending", hold=""),
                 name="job_claimable_oldest",
+            ),
+            # The same jobs by what decides where they may run: nobody goes through those it may not take.
+            models.Index(
+                *("docker_host", "template", "override_image", "limit_key"),
+                models.F("priority").desc(),
+                *("created_at", "id"),
+                condition=models.Q(status="pending", hold=""),
+                name="job_claimable_kind",
+            ),
+            models.Index(
+                fields=["docker_host", "template", "override_image", "limit_key", "created_at"],
+                condition=models.Q(status="pending", hold=""),
+                name="job_claimable_kind_oldest",
+            ),
+            models.Index(
+                fields=["limit_key"],
+                condition=models.Q(status="pending", hold="", limit_key__gt=""),
+                name="job_claimable_limited",
             ),
             # Of what few jobs have, only those that have it: each change of a job is written to every index.
             models.Index(

@@ -11,11 +11,25 @@ from django.db.models.functions import Now
 from hosts.executors import option_reader
 from hosts.fields import EncryptedTextField
 from hosts.ids import new_id
+from hosts.labels import validate_wanted_labels
 from jobs import validators
 from jobs.validators import OptionValidator
 
 DEFAULT_MAX_LOG_BYTES = 1024**3
 MIN_LOG_BYTES = 1024**2
+
+
+# Where its jobs may run, or how many of them at once, is not all the same. Each claim asks for such templates
+# (`jobs.kinds`), nearly always in vain.
+_IS_PARTICULAR = (
+    models.Q(memory_limit__isnull=False)
+    | models.Q(cpu_limit__isnull=False)
+    | models.Q(max_concurrent__isnull=False)
+    | models.Q(limit_key__gt="")
+    | models.Q(required_executor__gt="")
+    | ~models.Q(required_labels={})
+    | ~models.Q(preferred_labels={})
+)
 
 
 class PullPolicy(models.TextChoices):
@@ -126,6 +140,41 @@ class ContainerTemplate(models.Model):
         validators=[MinValueValidator(Decimal("0.1")), MaxValueValidator(32)],
         help_text="Cores, 0.1 to 32.0; empty: no limit.",
     )
+    required_executor = models.CharField(
+        max_length=20,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The kind of host that it needs, docker or cloudrun say; empty: any.",
+    )
+    required_labels = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        validators=[validate_wanted_labels],
+        help_text='Hosts with all these labels only: {"gpu": "a100"}; one of some: {"zone": ["eu", "us"]}.',
+    )
+    preferred_labels = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        validators=[validate_wanted_labels],
+        help_text="Hosts with more of these labels go first, before heavier ones.",
+    )
+    max_concurrent = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How many of its jobs may run at once on all hosts together; empty: no limit.",
+    )
+    limit_key = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[validators.validate_no_nul],
+        help_text="The name of a concurrency limit that its jobs share with others of the same key.",
+    )
     timeout_seconds = models.PositiveIntegerField(
         default=3600,
         db_default=3600,
@@ -202,6 +251,7 @@ class ContainerTemplate(models.Model):
 
     class Meta:
         ordering = ("name",)
+        indexes = [models.Index(fields=["id"], condition=_IS_PARTICULAR, name="template_particular")]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(memory_limit=None) | models.Q(memory_limit__gte=64),

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class Claim:
-    """Up to `room` jobs for the host, which has `free` slots. `stood_back` is known once it was asked."""
+    """Up to `room` jobs for the host, which has `free` slots. `stood_back`: it left some for now."""
 
     host: DockerHost
     room: int
@@ -35,11 +35,16 @@ class Claim:
         """The attempts of the jobs that were had."""
         wanted = claims.Wanted(
             room=self.room,
+            free=self.free,
+            look_again=self._look_again,
             in_a_row=self.in_a_row,
             stand_back=self._stand_back,
             oldest_first=self.oldest_first,
         )
         return claims.claim(lease, self.host, wanted, installation=settings.installation, who=settings.who)
+
+    def _look_again(self) -> None:
+        self.stood_back = True
 
     def _stand_back(self) -> bool:
         self.stood_back = routing.better_host_exists(self.host, free=self.free)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from hosts import policy
 from hosts.errors import ConfigurationError, ContainerExecutionError, DockerConnectionError
 from hosts.executors.capabilities import lacks
 from hosts.executors.contract import JobView, Observation, Resume
@@ -106,7 +107,15 @@ class Dispatcher:
                 failure_class="not_supported",
                 hint="Send it to a host of another kind, or take out of its template what this cannot do.",
             )
-        return _thaw(run)
+        view = _thaw(run)
+        host, image = self._engine.executor.host, view.template.docker_image
+        if not policy.image_allowed(host.policy, image):
+            raise ContainerExecutionError(
+                f"The image {image} is not among the images that host {host.name} allows.",
+                failure_class="not_allowed",
+                hint=f"Change the template, or have the policy of host {host.name} changed.",
+            )
+        return view
 
     def _pull(self, run: Run) -> None:
         """Nothing of its own is sent: it waits for its image, perhaps with others (`Pulls.begin`)."""

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from django.db.models.functions import Now
 
-from hosts import leases
+from hosts import leases, wakeups
 from hosts.errors import ConfigurationError, DockerConnectionError, EngineError, LeaseLost
 from hosts.executors.contract import Hint
 from hosts.identity import ProcessIdentity, boot_clock
@@ -252,7 +252,10 @@ class HostWorker:
 
     def _write(self, now: float, refill: Refill | None = None) -> None:
         self._refilled = False
-        for run in self._recorder.write(now, everything=self._dispatcher.stopping, refill=refill):
+        ended = self._recorder.write(now, everything=self._dispatcher.stopping, refill=refill)
+        if any(run.spec.get("limited") for run in ended):
+            wakeups.notify(None)  # other hosts may have waited for the end of just this one
+        for run in ended:
             if run.retry_delay_seconds is not None:
                 self._poll_clock = min(self._poll_clock, now + run.retry_delay_seconds)
             self._claim_due = self._claim_due or not self._refilled  # a slot is free

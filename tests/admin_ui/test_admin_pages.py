@@ -14,6 +14,7 @@ from admin_ui.admin.templates import TemplateAdmin
 from hosts import installation
 from hosts.models import DockerHost, HostCount, HostRequest, HostSample
 from jobs.models import (
+    ConcurrencyLimit,
     ContainerJob,
     ContainerTemplate,
     EnvironmentVariable,
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.django_db
 MODELS = [
     model for label in ("hosts", "jobs", "supervisor") for model in apps.get_app_config(label).get_models()
 ]
-EDITABLE = {DockerHost, ContainerTemplate, EnvironmentVariable, NetworkAssignment}
+EDITABLE = {ConcurrencyLimit, DockerHost, ContainerTemplate, EnvironmentVariable, NetworkAssignment}
 
 
 def url(model, page: str, *args) -> str:
@@ -45,6 +46,7 @@ def make_rows(number: int) -> None:
     template = make_template(f"t{number}")
     EnvironmentVariable.objects.create(template=template, key="K", value="v")
     NetworkAssignment.objects.create(template=template, network_name="n", aliases=["a"])
+    ConcurrencyLimit.objects.create(key=f"k{number}", max_concurrent=1)
     host = make_host(f"h{number}")
     HostSample.objects.create(host=host, jobs_running=0, slots=1)
     HostRequest.objects.create(host=host, verb="test", expires_at=timezone.now())

@@ -88,7 +88,7 @@ def seen(executor: FargateExecutor, ecs: Stubber, logs: Stubber, **said: Any) ->
         ("RESOURCE:FARGATE", "", "capacity"),
         ("Capacity is unavailable at this time. Please try again later", "", "capacity"),
         ("You've reached the limit on the number of tasks you can run concurrently", "", "capacity"),
-        ("MISSING", "The cluster was deleted", "start_failed"),
+        ("MISSING", "The cluster was deleted", "not_started"),
     ],
 )
 def test_failures_inside_an_answer_that_is_fine_start_nothing(
@@ -161,8 +161,8 @@ def test_a_task_that_we_stopped_was_not(executor: FargateExecutor, ecs: Stubber,
         ("CannotPullContainerError: dial tcp 1.2.3.4:443: i/o timeout", "registry_unreachable", False, None),
         ('CannotStartContainerError: exec: "x": executable file not found', "command_not_found", True, 127),
         ("CannotStartContainerError: permission denied", "command_not_executable", True, 126),
-        ("ResourceInitializationError: unable to pull secrets", "start_failed", False, None),
-        ("Timeout waiting for network interface provisioning to complete.", "start_failed", False, None),
+        ("ResourceInitializationError: unable to pull secrets", "not_started", False, None),
+        ("Timeout waiting for network interface provisioning to complete.", "not_started", False, None),
         ("Capacity is unavailable at this time. Please try again later", "capacity", False, None),
     ],
 )

@@ -316,7 +316,7 @@ def test_throttling_before_the_start_proves_nothing(aws: Aws, operation: str) ->
 @pytest.mark.parametrize(
     ("answer", "failure_class"),
     [
-        (error("AccessDeniedException", "not authorized to perform: iam:PassRole"), "access_denied"),
+        (error("AccessDeniedException", "not authorized to perform: iam:PassRole"), "permission_denied"),
         (error("InvalidParameterException", "The subnet ID 'subnet-1' does not exist"), "start_refused"),
         (error("ClientException", "Capacity is unavailable at this time"), "capacity"),
         (error("PlatformUnknownException", "The specified platform version does not exist"), "start_refused"),

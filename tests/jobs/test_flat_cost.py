@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from django.db import connection
 
 from hosts.models import DockerHost
 from jobs import backlog, batches, claims, obstacles, reasons, routing, start_deadline
-from jobs.models import Attempt
+from jobs.models import Attempt, ConcurrencyLimit, ContainerJob, ContainerTemplate
 from jobs.states import AttemptState
 from supervisor.worker import ledger
 from supervisor.worker.breadcrumb import Breadcrumbs
@@ -82,6 +83,21 @@ def host() -> DockerHost:
     return host
 
 
+@pytest.fixture
+def mixed(host: DockerHost) -> DockerHost:
+    """The same, with jobs of many kinds beside, which have to be told apart."""
+    ConcurrencyLimit.objects.create(key="db", max_concurrent=2)
+    DockerHost.objects.update(engine_memory_bytes=2**33, labels={"gpu": "a100"})
+    for number in range(4):
+        template = make_template(f"kind-{number}", memory_limit=64, limit_key="db" if number else "")
+        wanted = {"gpu": "a100"} if number % 2 else {}
+        ContainerTemplate.objects.filter(pk=template.pk).update(required_labels=wanted)
+        for pinned in (None, host):
+            make_job(template, pinned)
+            make_job(template, pinned, limit_key="customer", priority=number)
+    return host
+
+
 QUESTIONS: dict[str, Callable[[DockerHost], object]] = {
     "taking a host": take,
     "claiming": lambda host: claim(take(host), host, 2, stand_back=True),
@@ -112,3 +128,58 @@ def test_no_question_reads_a_whole_table(host, question):
         QUESTIONS[question](host)
     assert seen
     assert [read for statement in seen for read in long_reads(statement)] == []
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_nor_does_one_where_jobs_are_of_many_kinds(mixed, question):
+    with statements() as seen:
+        QUESTIONS[question](mixed)
+    assert [read for statement in seen for read in long_reads(statement)] == []
+
+
+def test_a_host_reads_no_job_that_it_may_not_run(mixed):
+    """Ten times as many of them change neither what is asked nor how many rows an index gives."""
+    DockerHost.objects.update(labels={})
+    elsewhere = make_template("elsewhere", required_labels={"zone": "mars"})
+    lease = take(mixed)
+    ContainerJob.objects.pending().update(hold="stopped")
+    make_job(elsewhere)
+    assert claim(lease, mixed, 5) == [], "what is read of a template once is known then"
+    counts = []
+    for _ in range(2):
+        ContainerJob.objects.bulk_create(
+            ContainerJob(template=elsewhere, priority=9) for _ in range(100 + 900 * len(counts))
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")  # as autovacuum does, sooner or later
+        with statements() as seen:
+            assert claim(lease, mixed, 5) == []
+        counts.append((len(seen), rows_read(seen)))
+    assert counts[0] == counts[1]
+
+
+def rows_read(seen: list[Statement]) -> int:
+    """How many rows of jobs the statements touched, as PostgreSQL counts them; 0 on SQLite."""
+    if connection.vendor == "sqlite":
+        return 0
+    total = 0
+    for sql, params in seen:
+        if not sql.lstrip().startswith(("SELECT", "WITH")):
+            continue
+        with connection.cursor() as cursor:
+            for name in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"):  # what small tables tempt to
+                cursor.execute(f"SET LOCAL enable_{name} = off")
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params)
+            plan = cursor.fetchone()[0]
+            total += _rows_of(plan)
+    return total
+
+
+def _rows_of(plan: Any) -> int:
+    plan = json.loads(plan) if isinstance(plan, str) else plan
+    node = plan[0]["Plan"] if isinstance(plan, list) else plan
+    own = 0
+    if node.get("Relation Name") == "jobs_containerjob":
+        removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+        own = int((node["Actual Rows"] + removed) * node["Actual Loops"])
+    return own + sum(_rows_of(child) for child in node.get("Plans", []))

@@ -87,13 +87,13 @@ _MEANINGS = (
     ),
     _Meaning(
         r"resourceinitialization|network interface|timeout waiting",
-        "start_failed",
+        "not_started",
         "Check the subnets' way to AWS (NAT gateway, assign_public_ip, or VPC endpoints), the execution "
         "role, and that the log group is there.",
     ),
-    _Meaning(r"accessdenied|not authorized|passrole|unable to assume", "access_denied", PERMISSIONS),
+    _Meaning(r"accessdenied|not authorized|passrole|unable to assume", "permission_denied", PERMISSIONS),
 )
-_OTHERWISE = _Meaning("", "start_failed", "Look at the stopped task in the console of ECS.")
+_OTHERWISE = _Meaning("", "not_started", "Look at the stopped task in the console of ECS.")
 
 
 def refusal(words: str) -> ContainerExecutionError:
@@ -148,7 +148,7 @@ def refused_definition(answer: AwsAnswer) -> ContainerExecutionError | None:
     if answer.code not in _REFUSING:
         return None
     known = refusal(answer.words)
-    if answer.code not in _OF_THE_JOB or known.failure_class in {"access_denied", "rate_limited"}:
+    if answer.code not in _OF_THE_JOB or known.failure_class in {"permission_denied", "rate_limited"}:
         return LaunchFailed(answer.words, failure_class=known.failure_class, hint=answer.hint or known.hint)
     return ContainerExecutionError(
         answer.words,

@@ -1,0 +1,120 @@
+"""Where a job may run and why not elsewhere, host by host, as a claim would decide now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from jobs import kinds, limits, obstacles, placement, reasons
+from jobs.blockers import Blockers
+from jobs.kinds import Kind
+from jobs.models import ContainerJob
+from jobs.models.job import Hold
+from jobs.states import JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostVerdict:
+    """What a claim says of one host. `why_not` is empty where it would take the job.
+
+    `is_first`: of those that would, it is the one that the others leave the job to.
+    """
+
+    host: str
+    weight: int
+    free_slots: int
+    preferred_labels_met: int
+    is_first: bool
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """`verdict` says in a sentence what becomes of the job now; `hosts` come best first."""
+
+    job: UUID
+    status: str
+    verdict: str
+    needs: dict[str, Any]
+    limits: list[dict[str, Any]]
+    hosts: list[HostVerdict]
+
+
+def explain(job: ContainerJob) -> Explanation:
+    """Decide about the job as claims do, and say why; nothing is written."""
+    kind = kinds.of_job(job.pk)
+    if kind is None:
+        raise ContainerJob.DoesNotExist(f"There is no job {job.pk}.")
+    hosts = list(obstacles.hosts())
+    blockers = Blockers(hosts, reasons.host_reason)
+    verdicts = _verdicts(kind, blockers)
+    return Explanation(
+        job=job.pk,
+        status=job.status,
+        verdict=_verdict(job, kind, blockers, verdicts),
+        needs=_needs(kind),
+        limits=_limits(kind),
+        hosts=verdicts,
+    )
+
+
+def _verdicts(kind: Kind, blockers: Blockers) -> list[HostVerdict]:
+    refusals = {one.id: placement.why_not(one, kind.needs) for one in blockers.facts}
+    ordered = sorted(
+        blockers.facts,
+        key=lambda one: (
+            bool(refusals[one.id]),
+            *(-part for part in placement.rank(one, kind.needs)),
+            one.name,
+        ),
+    )
+    return [
+        HostVerdict(
+            host=one.name,
+            weight=one.weight,
+            free_slots=max(0, one.free_slots),
+            preferred_labels_met=placement.rank(one, kind.needs)[0],
+            is_first=place == 0 and not refusals[one.id],
+            why_not=refusals[one.id],
+        )
+        for place, one in enumerate(ordered)
+    ]
+
+
+def _verdict(job: ContainerJob, kind: Kind, blockers: Blockers, verdicts: list[HostVerdict]) -> str:
+    if job.status != JobStatus.PENDING:
+        return f"It is {job.status}, so nobody claims it; the hosts are judged as if it waited"
+    if job.hold:
+        return str(Hold(job.hold).label)
+    if ContainerJob.objects.filter(pk=job.pk, not_before_at__gt=Now()).exists():
+        return job.pending_reason or "It is to start later"
+    if blocker := blockers.of(kind):
+        return blocker.text
+    return f"Host {verdicts[0].host} takes it, when it is its turn"
+
+
+def _needs(kind: Kind) -> dict[str, Any]:
+    needs = kind.needs
+    return {
+        "image": needs.image,
+        "executor": needs.executor or None,
+        "required_labels": needs.required_labels,
+        "preferred_labels": needs.preferred_labels,
+        "memory_bytes": needs.memory_bytes or None,
+        "cpus": needs.cpu_millis / 1000 or None,
+    }
+
+
+def _limits(kind: Kind) -> list[dict[str, Any]]:
+    running = limits.running()
+    return [
+        {
+            "limit": limits.key_of(name) or f"template {kind.template_name}",
+            "max_concurrent": most,
+            "running": running[name],
+        }
+        for name, most in limits.allowed(kind.needs.limits).items()
+    ]

@@ -1,0 +1,198 @@
+"""How many jobs of which kind a claim takes, where not all are alike: placement, memory, CPUs, limits.
+
+Where all are alike, and that is the usual case, `jobs.claims` takes them in one statement and asks nothing
+here. Everything here is read and decided inside the claim's transaction, under the host's lease: nobody else
+gives this host anything meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from typing import Any
+
+from django.db import connection
+
+from hosts.models import DockerHost
+from jobs import batches, facts, kinds, limits, placement
+from jobs.kinds import Kind
+from jobs.placement import Candidate, HostFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """To take `count` jobs of a kind, none of them younger than `least_age` seconds.
+
+    Not these or those of them: whichever nobody else is taking at the same moment. To hosts and limits they
+    are all the same.
+    """
+
+    kind: Kind
+    count: int
+    least_age: float
+
+
+@dataclass(slots=True)
+class Selection:
+    """What to take, in this order, and why it may be worth while to look again soon.
+
+    `stood_back`: a better host has some seconds for what was left; `is_contended`: others are claiming by
+    the same limits, so less was taken than there seemed to be.
+    """
+
+    shares: list[Share] = field(default_factory=list)
+    stood_back: bool = False
+    is_contended: bool = False
+
+
+def select(
+    host: DockerHost, room: int, *, free: int, oldest_first: bool, stand_back_seconds: float
+) -> Selection:
+    """Choose up to `room` jobs for the host, those pinned to it first; nothing is written yet.
+
+    `free` is how many slots the host has, which may be more than it is to take now.
+    """
+    own = facts.of_host(host.id)
+    if own is None:
+        return Selection()
+    return _Selector(own, room, free, oldest_first, stand_back_seconds).run()
+
+
+class _Selector:
+    def __init__(
+        self, own: HostFacts, room: int, free: int, oldest_first: bool, stand_back_seconds: float
+    ) -> None:
+        self._own, self._room, self._oldest_first = own, room, oldest_first
+        self._mine = replace(own, free_slots=free)
+        self._stand_back_seconds = stand_back_seconds
+        self._selection = Selection()
+
+    def run(self) -> Selection:
+        pinned, shared = kinds.pending(self._own.id), kinds.pending(None)
+        found = [kind for kind in (*pinned, *shared) if not placement.misfit(self._own, kind.needs)]
+        free = self._free({name for kind in found for name in kind.needs.limits})
+        open_kinds = [kind for kind in found if all(free.get(name, 1) > 0 for name in kind.needs.limits)]
+        # All of one claim, those pinned to the host first: they have nowhere else to go.
+        open_kinds.sort(key=lambda kind: kind.host_key is None)
+        self._kinds, self._ages = open_kinds, [self._least_age(kind) for kind in open_kinds]
+        candidates = self._candidates(pinned=True) + self._candidates(pinned=False)
+        chosen = self._choose(candidates, free)
+        if concerned := {name for one in chosen for name in one.needs.limits if name in free}:
+            chosen = self._choose_locked(candidates, free, concerned, len(chosen))
+        counts = Counter(one.kind for one in chosen)
+        self._selection.shares = [
+            Share(self._kinds[number], count, self._ages[number]) for number, count in counts.items()
+        ]
+        return self._selection
+
+    def _choose(self, candidates: Sequence[Candidate], free: dict[str, int]) -> list[Candidate]:
+        return placement.choose(candidates, self._own, self._room, free)
+
+    @staticmethod
+    def _free(names: set[str]) -> dict[str, int]:
+        return limits.free(limits.allowed(names)) if names else {}
+
+    def _choose_locked(
+        self, candidates: Sequence[Candidate], free: dict[str, int], concerned: set[str], before: int
+    ) -> list[Candidate]:
+        """Choose again, by a count that stays true: of limits that are not ours now nothing is taken."""
+        now = limits.free(limits.locked(concerned))
+        chosen = self._choose(candidates, {name: now.get(name, 0) for name in free})
+        self._selection.is_contended = len(chosen) < before
+        return chosen
+
+    # ── jobs of these kinds ───────────────────────────────────────────────────────────────────────────────
+
+    def _candidates(self, *, pinned: bool) -> list[Candidate]:
+        """The first due jobs of each kind, in the order in which they are to be taken."""
+        some = [number for number, kind in enumerate(self._kinds) if (kind.host_key is not None) is pinned]
+        if not some:
+            return []
+        found = [
+            Candidate(
+                key=key,
+                kind=number,
+                needs=self._kinds[number].needs,
+                priority=priority,
+                created_at=created_at,
+                waited_seconds=float(waited),
+            )
+            for number, key, priority, created_at, waited in self._due(some, pinned=pinned)
+        ]
+        if self._oldest_first:
+            return sorted(found, key=lambda one: (one.created_at, one.key))
+        return sorted(found, key=lambda one: (-one.priority, one.created_at, one.key))
+
+    def _least_age(self, kind: Kind) -> float:
+        if kind.host_key is not None or not placement.better(self._mine, self._others, kind.needs):
+            return 0.0
+        self._selection.stood_back = True
+        return self._stand_back_seconds
+
+    @cached_property
+    def _others(self) -> list[HostFacts]:
+        return facts.of_others(self._own.id)
+
+    def _due(self, some: Sequence[int], *, pinned: bool) -> Iterable[Any]:
+        chosen = [self._kinds[number] for number in some]
+        host = [chosen[0].host_key] if pinned else []
+        if connection.vendor == "postgresql":
+            columns = [
+                list(some),
+                [kind.template_key for kind in chosen],
+                [kind.override_image for kind in chosen],
+                [kind.limit_key for kind in chosen],
+                [self._ages[number] for number in some],
+            ]
+            sql = _due_sql(pinned=pinned, oldest_first=self._oldest_first)
+            return batches.execute(sql, [*columns, *host, self._room])
+        sql = _due_sql_of_one(pinned=pinned, oldest_first=self._oldest_first)
+        rows: list[Any] = []
+        for number, kind in zip(some, chosen, strict=True):
+            of_kind = [kind.template_key, kind.override_image, kind.limit_key, -self._ages[number]]
+            rows += batches.execute(sql, [number, *of_kind, *host, self._room])
+        return rows
+
+
+_DUE = (
+    "j.status = 'pending' AND j.hold = '' AND j.template_id = {0} AND j.override_image = {1} "
+    "AND j.limit_key = {2} AND (j.not_before_at IS NULL OR j.not_before_at <= {now}) "
+    "AND j.created_at <= {late} AND NOT EXISTS "
+    "(SELECT 1 FROM jobs_attempt a WHERE a.job_id = j.id AND a.state <> 'ended')"
+)
+
+
+@cache
+def _due_sql(*, pinned: bool, oldest_first: bool) -> str:
+    due = _DUE.format(
+        "k.template_id", "k.image", "k.limit_key", now=batches.now(), late=batches.later("-k.age")
+    )
+    waited = f"EXTRACT(EPOCH FROM {batches.now()} - j.created_at)"
+    return (
+        "SELECT k.number, j.* FROM unnest(%s::int[], %s::uuid[], %s::text[], %s::text[], %s::float8[]) "
+        "AS k(number, template_id, image, limit_key, age), LATERAL "
+        f"(SELECT j.id, j.priority, j.created_at, {waited} FROM jobs_containerjob j "
+        f"WHERE {_pinned(pinned)} AND {due} {_order(oldest_first)} LIMIT %s) j"
+    )
+
+
+@cache
+def _due_sql_of_one(*, pinned: bool, oldest_first: bool) -> str:
+    due = _DUE.format("%s", "%s", "%s", now=batches.now(), late=batches.later("%s"))
+    waited = "COALESCE((julianday('now') - julianday(j.created_at)) * 86400, 0)"
+    return (
+        f"SELECT %s, j.id, j.priority, j.created_at, {waited} FROM jobs_containerjob j "
+        f"WHERE {due} AND {_pinned(pinned)} {_order(oldest_first)} LIMIT %s"
+    )
+
+
+def _pinned(pinned: bool) -> str:
+    return "j.docker_host_id = %s" if pinned else "j.docker_host_id IS NULL"
+
+
+def _order(oldest_first: bool) -> str:
+    # The host and what the kind is made of are all the same: named for the order of the index, to its end.
+    kind = "j.docker_host_id, j.template_id, j.override_image, j.limit_key"
+    return f"ORDER BY {kind}, {'j.created_at' if oldest_first else 'j.priority DESC, j.created_at, j.id'}"
