@@ -34,9 +34,11 @@ class Output:
         self._gone = False
 
     def write(self, text: str) -> None:
+        """Past Python's buffer: a signal in the middle of a write prints, too, and a buffer refuses that."""
+        rest = text.encode(sys.stdout.encoding or "utf-8", "replace")
         try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            while rest:
+                rest = rest[os.write(sys.stdout.fileno(), rest) :]
         except OSError:
             self._stop()
 

@@ -8,9 +8,11 @@ import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,8 +101,45 @@ def test_a_signal_is_a_good_end_and_leaves_nothing_behind(procfile, number):
         )
         running.stdout.close()  # as `make up | head` does
         running.send_signal(number)
-        assert running.wait(10) == 0
+        try:
+            assert running.wait(10) == 0
+        finally:
+            running.kill()
     wait_until(lambda: gone(pids), what="the services to be gone")
+
+
+def test_a_signal_in_the_middle_of_a_write_may_print_too(monkeypatch):
+    reader, writer = os.pipe()
+    size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writer, "w", closefd=False))
+    output = up.Output()
+    monkeypatch.setattr(os, "kill", None)  # nobody is to be stopped for it
+    seen: list[bytes] = []
+
+    def interrupt_and_read() -> None:
+        wait_until(lambda: waiting_in(reader) == size, what="the pipe to be full")
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        wait_until(lambda: interrupted, what="the signal")
+        while b"end" not in b"".join(seen):
+            seen.append(os.read(reader, 65536))
+
+    interrupted: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: (interrupted.append(1), output.write("between\n")))
+    thread = threading.Thread(target=interrupt_and_read)
+    thread.start()
+    try:
+        output.write("x" * 3 * size + "end")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        thread.join(10)
+        os.close(reader)
+        os.close(writer)
+    written = b"".join(seen)
+    assert (written.count(b"x"), b"between\n" in written) == (3 * size, True)
+
+
+def waiting_in(descriptor: int) -> int:
+    return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4))[0]
 
 
 def test_a_taken_port_is_named_before_anything_starts():
