@@ -102,9 +102,9 @@ def test_docker_host_and_its_certificates_are_used(docker, monkeypatch, tmp_path
     assert host.executor_config["tls_ca_cert"] == str(tmp_path / "ca.pem")
 
 
-def test_an_address_that_is_not_supported_is_said(monkeypatch):
-    monkeypatch.setenv("DOCKER_HOST", "ssh://somebody@engine")
-    assert "ssh:// is not supported" in manage("bootstrap").text
+def test_an_address_at_which_nobody_answers_is_said(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "ssh://somebody@engine.invalid")
+    assert "No Docker engine answers at ssh://somebody@engine.invalid" in manage("bootstrap").text
     assert DockerHost.objects.get().executor_type == "process"
 
 

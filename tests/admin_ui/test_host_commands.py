@@ -64,7 +64,7 @@ def test_a_removed_host_can_be_added_again():
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("add", "a"), 2, "executor_config"),
+        (("add", "a", "--policy", '{"images": "busybox"}'), 2, "images"),
         (("add", "a", "--url", "ftp://x"), 2, "must start with unix://"),
         (("add", "bad name", "--url", URL), 2, "name: Use letters"),
         (("add", "a", "--url", URL, "--weight", "5000"), 2, "weight:"),

@@ -137,9 +137,9 @@ def test_a_process_host_refuses_a_terminal(
     template: ContainerTemplate, database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     root = str(tmp_path_factory.mktemp("root") / "jobs")
-    DockerHost.objects.create(name="here", executor_type="process", executor_config={"root": root})
+    here = DockerHost.objects.create(name="here", executor_type="process", executor_config={"root": root})
     ContainerTemplate.objects.filter(pk=template.pk).update(tty=True)
-    job = shell(template, "true")
+    job = ContainerJob.objects.create(template=template, docker_host=here)
     work("--once", database_url=database_url)
     job.refresh_from_db()
     assert job.failure_message.endswith("cannot give a container a terminal (tty).")

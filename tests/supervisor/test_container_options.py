@@ -21,18 +21,18 @@ def template_with(name: str, **fields: object) -> ContainerTemplate:
     return ContainerTemplate.objects.create(name=name, docker_image="busybox:latest", **fields)
 
 
-def forbidden_jobs() -> dict[ContainerJob, str]:
+def forbidden_jobs(host: DockerHost) -> dict[ContainerJob, str]:
     """Jobs that the host's policy forbids, with a part of the sentence that says why."""
     networked = template_with("networked", command="true")
     NetworkAssignment.objects.create(template=networked, network_name="host")
     pulling = template_with("pulling", pull_policy="always")
     return {
-        operations.submit(template_with("strong", security={"privileged": True})): "privileged",
-        operations.submit(template_with("bound", volumes=["/etc:/x:ro"])): "/etc",
-        operations.submit(networked): "own network",
-        operations.submit(template_with("able", security={"cap_add": ["SYS_ADMIN"]})): "SYS_ADMIN",
-        operations.submit(pulling, image="127.0.0.1:9/evil:1"): "not among the images",
-        operations.submit(pulling, image="alpine:1"): "not among the images",
+        operations.submit(template_with("strong", security={"privileged": True}), host=host): "privileged",
+        operations.submit(template_with("bound", volumes=["/etc:/x:ro"]), host=host): "/etc",
+        operations.submit(networked, host=host): "own network",
+        operations.submit(template_with("able", security={"cap_add": ["SYS_ADMIN"]}), host=host): "SYS_ADMIN",
+        operations.submit(pulling, image="127.0.0.1:9/evil:1", host=host): "not among the images",
+        operations.submit(pulling, image="alpine:1", host=host): "not among the images",
     }
 
 
@@ -63,7 +63,7 @@ def test_options_reach_the_container_and_its_metadata_the_job(
     )
     NetworkAssignment.objects.create(template=template, network_name="net-worker", aliases=["web"])
     job = operations.submit(template)
-    forbidden = forbidden_jobs()
+    forbidden = forbidden_jobs(host)
 
     code, log = work("--once", database_url=database_url)
 
