@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
@@ -29,6 +30,7 @@ class Reader:
         self._inbox = Inbox(self._wake)
         self.pump = LogPump(self._inbox, Breadcrumbs().logs)
         self.told: list[PieceRead | LogEnded] = []
+        self._stored: Counter[UUID] = Counter()
 
     def follow(self, source: SocketSource | PolledSource) -> UUID:
         run_id = uuid.uuid4()
@@ -46,13 +48,19 @@ class Reader:
         data = b"".join(zlib.decompress(read.piece.data) for read in self.pieces(run_id))
         return b"".join(frame.payload for frame in frames.walk(data))
 
-    def end_of(self, run_id: UUID) -> LogEnded:
-        def ended() -> LogEnded | None:
-            self.pieces(run_id)
-            found = [said for said in self.told if isinstance(said, LogEnded) and said.run_id == run_id]
-            return found[-1] if found else None
+    def store(self, run_id: UUID) -> None:
+        """All that was told of it so far is in the database."""
+        for read in self.pieces(run_id)[self._stored[run_id] :]:
+            self._stored[run_id] += 1
+            self.pump.stored(run_id, read.held)
 
-        end = wait_until(ended, what="the end of the log to be told")
+    def ended(self, run_id: UUID) -> LogEnded | None:
+        self.pieces(run_id)
+        found = [said for said in self.told if isinstance(said, LogEnded) and said.run_id == run_id]
+        return found[-1] if found else None
+
+    def end_of(self, run_id: UUID) -> LogEnded:
+        end = wait_until(lambda: self.ended(run_id), what="the end of the log to be told")
         assert end is not None
         assert self.told.index(end) > max([self.told.index(read) for read in self.pieces(run_id)], default=-1)
         return end
@@ -176,8 +184,12 @@ def test_all_sources_together_have_a_share_too(
     late.end()
     reader.pump.stored(uuid.uuid4(), 1)  # of a run that is not known any more: changes nothing
     assert reader.pieces(run_id) == []
-    for read in reader.pieces(hungry):
-        reader.pump.stored(hungry, read.held)
+
+    def ended() -> LogEnded | None:
+        reader.store(hungry)
+        return reader.ended(run_id)
+
+    wait_until(ended, what="the late one to have its turn")
     assert reader.end_of(run_id).error == ""
     assert reader.text(run_id) == b"waits\n"
 
