@@ -16,7 +16,7 @@ from hosts.identity import start_ticks
 from hosts.models import DockerHost, HostLease, HostState
 from jobs import logs, operations
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, NetworkAssignment
-from tests.faults.counting import RunCounter
+from tests.faults.counting import COUNTED, RunCounter
 from tests.support.engines import Engine
 from tests.support.supervising import StartCounter
 from tests.support.taps import DatabaseTap, EngineTap
@@ -31,7 +31,10 @@ class Bench:
         settings = connection.settings_dict
         self.database_url = database_tap.url(settings["USER"], settings["NAME"])
         self.host = DockerHost.objects.create(
-            name="a", connection_string=engine_tap.url, executor_config={"timeout": 10}
+            name="a",
+            connection_string=engine_tap.url,
+            executor_config={"timeout": 10},
+            policy=COUNTED,
         )
         self.template = make_template("t")
         self.counter = RunCounter()

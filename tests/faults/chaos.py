@@ -27,7 +27,7 @@ from jobs import operations
 from jobs.models import Attempt, ContainerJob
 from jobs.states import ENDED_STATUSES, AttemptState
 from tests.faults.accounts import audit
-from tests.faults.counting import RunCounter
+from tests.faults.counting import COUNTED, RunCounter
 from tests.faults.mix import Expected, Mix
 from tests.support.engines import Engine
 from tests.support.supervising import ROOT, StartCounter
@@ -285,7 +285,9 @@ class Chaos:
             for name, engine in zip("ab", self.engines, strict=True):
                 tap = taps.enter_context(EngineTap(engine.url.removeprefix("unix://")))
                 tap.nap = self._nap
-                DockerHost.objects.create(name=name, connection_string=tap.url, max_concurrent_jobs=6)
+                DockerHost.objects.create(
+                    name=name, connection_string=tap.url, max_concurrent_jobs=6, policy=COUNTED
+                )
             try:
                 wrong = self._play(Mix(self._rng, runs.port), diary)
             finally:

@@ -8,6 +8,9 @@ import threading
 from collections import Counter
 from typing import Self
 
+# What a host has to allow: the containers reach the counter over the machine's own network.
+COUNTED = {"host_network": True}
+
 
 class RunCounter:
     """Takes lines over TCP on this machine, and counts them. A container waits until it was counted.

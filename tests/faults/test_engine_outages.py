@@ -9,6 +9,7 @@ import pytest
 from hosts.models import DockerHost, HostState
 from jobs.models import Attempt
 from tests.faults.bench import Bench, log_of, make_template
+from tests.faults.counting import COUNTED
 from tests.support import supervising
 from tests.support.engines import Engine, running_engine
 from tests.support.supervising import wait_for_all_ended, wait_for_status
@@ -67,7 +68,7 @@ def test_jobs_run_on_through_a_restart_of_an_engine_with_live_restore(
     script = "i=0; while [ $i -lt 60 ]; do echo turn $i; i=$((i+1)); sleep 0.1; done"
     with running_engine("--live-restore") as engine, EngineTap(engine.url.removeprefix("unix://")) as tap:
         DockerHost.objects.update(is_active=False)
-        host = DockerHost.objects.create(name="live", connection_string=tap.url)
+        host = DockerHost.objects.create(name="live", connection_string=tap.url, policy=COUNTED)
         with supervising.running("supervise", database_url=bench.database_url):
             becomes(host, HostState.ONLINE)
             job = bench.submit(script)
