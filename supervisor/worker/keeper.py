@@ -141,12 +141,12 @@ class HostKeeper:
         self._check_clock = 0.0
 
     def _wait_after(self, done: StepDone) -> float:
-        if done.error is not None:
-            self._failures += 1
-            seconds = _CHECK_AWAY_SECONDS[min(self._failures, len(_CHECK_AWAY_SECONDS)) - 1]
-            return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
-        self._failures = 0
-        return _CHECK_EVERY_SECONDS if done.step == "LIST" or self.may_touch else 0.0
+        return self._wait_longer() if done.error is not None else _CHECK_EVERY_SECONDS
+
+    def _wait_longer(self) -> float:
+        self._failures += 1
+        seconds = _CHECK_AWAY_SECONDS[min(self._failures, len(_CHECK_AWAY_SECONDS)) - 1]
+        return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -266,12 +266,14 @@ class HostKeeper:
         trouble = self._identity_trouble(fitting.fitted(DockerHost, engine_id=facts.engine_id)["engine_id"])
         if trouble:
             self.may_touch = False
+            self._check_clock = now + self._wait_longer()
             self._set_state(HostState.PARKED, trouble)
             self._answer_requests(ok=False, result=trouble)
             return
+        self._failures = 0
         self._engine.hands.engine_id = facts.engine_id
         if not self.may_touch:
-            self._list_clock = 0.0
+            self._list_clock = self._check_clock = 0.0  # what is on it is asked next
             self._attempts().exclude(unknown_since_at=None).update(unknown_since_at=None)
         self.may_touch = True
         self._set_online(facts)

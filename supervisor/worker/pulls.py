@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import structlog
+
 from hosts.ids import new_id
 from jobs.states import NOT_STARTED
 from supervisor.worker import progress, steps
 from supervisor.worker.engine import PULL_THREADS, Engine
 from supervisor.worker.run import Need, Run, must_withdraw
 from supervisor.worker.steps import StepDone
+
+logger = structlog.get_logger(__name__)
 
 WRITE_EVERY_SECONDS = 1.0
 _LONGEST_IMAGE = 100
@@ -81,6 +85,7 @@ class Pulls:
             return
         del self._pulls[pull.image]
         if pull.gave_up:  # whoever came to wait for it since then gets a new one
+            logger.info("pull given up", image=pull.image)
             return
         for run in list(self._waiting_for(pull.image)):
             answer = StepDone(run.attempt_id, "PULL", result=done.result, error=done.error)

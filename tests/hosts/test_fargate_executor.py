@@ -186,6 +186,8 @@ def test_a_start_whose_answers_are_lost_starts_one_task(aws: Aws) -> None:
     made = executor.create(job_view())
     with pytest.raises(DockerConnectionError):
         executor.start(made.container_id)
+    # On a machine that is slow enough it gives up before the last call has taken effect.
+    wait_until(lambda: _is_seen(executor, made.container_id), what="the task to be shown")
     assert _state(executor, made.container_id) == "starting"
     assert aws.count("RunTask") == 3
     assert len(aws.tasks) == 1
@@ -356,6 +358,13 @@ def _asked(aws: Aws, operation: str) -> dict[str, Any]:
 def _state(executor: Any, container_id: str) -> str:
     seen = executor.observe(container_id)
     return seen.state if seen else ""
+
+
+def _is_seen(executor: Any, container_id: str) -> bool:
+    try:
+        return executor.observe(container_id) is not None
+    except DockerConnectionError:
+        return False
 
 
 def _is_discarded(executor: Any, container_id: str) -> bool:

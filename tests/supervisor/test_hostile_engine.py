@@ -172,6 +172,28 @@ def test_an_engine_in_bad_condition_is_degraded_with_the_reason_until_it_is_well
     assert (sample.cpu_percent, sample.memory_used_bytes, sample.disk_free_bytes) == (12.5, 2**30, 2)
 
 
+def test_an_engine_that_is_another_hosts_is_asked_again_ever_more_seldom(
+    host: DockerHost, keeper: HostKeeper
+) -> None:
+    make_host("owner", engine_id="e")
+    waits = []
+    for _ in range(6):
+        assert hear(keeper, host, result=EngineFacts(engine_id="e", version="27")).state == HostState.PARKED
+        waits.append(keeper.next_clock - NOW)
+    assert "the engine of host 'owner' already" in host.state_reason
+    assert not keeper.may_touch
+    assert waits[0] > 0.5
+    assert waits[-1] >= 8
+
+
+def test_what_is_on_an_engine_is_asked_as_soon_as_it_is_known(host: DockerHost, keeper: HostKeeper) -> None:
+    hear(keeper, host, result=EngineFacts(engine_id="e", version="27"))
+    assert keeper.next_clock <= NOW
+    keeper.take(StepDone(host.id, "LIST", result=[]), NOW)
+    keeper.write({}, NOW)
+    assert keeper.next_clock >= NOW + 5
+
+
 def test_an_error_with_any_text_is_the_reason_shown_and_answers_requests(
     host: DockerHost, keeper: HostKeeper
 ) -> None:

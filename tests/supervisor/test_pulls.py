@@ -124,6 +124,8 @@ def test_how_far_a_pull_is_stands_in_the_row_and_its_last_cancel_ends_it(
     wait_for_phase(job, f"Pulling {registry.address}/held/image:v1: 1 of 2 layers, ")
     cancel(job)
     assert Attempt.objects.get().outcome == "cancelled"
+    # A job that comes before joins the pull.
+    wait_until(lambda: "pull given up" in worker.log, timeout_seconds=10, what="the pull to end")
     again = submit(registry, "held")
     wait_until(lambda: registry.asked["held/image"] == 2, timeout_seconds=10, what="a new pull")
     registry.let_go.set()
