@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,7 +17,16 @@ from tests.support.web import Web, running_web
 # Playwright runs a loop in this thread, which Django takes for one that it may block.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
+HERE = Path(__file__).parent
 OpenScreen = Callable[..., Screen]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a browser shows does not depend on the database, and what the pages ask of it is tested without."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("sqlite_only")
 
 
 @pytest.fixture(scope="session")
