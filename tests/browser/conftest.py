@@ -23,7 +23,7 @@ OpenScreen = Callable[..., Screen]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a browser shows does not depend on the database, and what the pages ask of it is tested without."""
+    """What a browser shows does not depend on the database; what pages ask of it has other tests."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker("sqlite_only")
