@@ -57,6 +57,7 @@ class CloudRunExecutor(ContainerExecutor):
         live_logs=True,
         stop=True,
         lists=True,
+        starts_later=True,
         working_directory=True,
         memory_limit=True,
         cpu_limit=True,
@@ -149,7 +150,7 @@ class CloudRunExecutor(ContainerExecutor):
         if job is None or not readings.is_started(job):
             return
         execution = self._execution(job)
-        if execution is None and self._observe(job).state == "running":
+        if execution is None and self._observe(job).state != "exited":
             raise DockerConnectionError(
                 f"{self.host.name}: {container_id} is about to start; cancel it then."
             )
@@ -161,7 +162,7 @@ class CloudRunExecutor(ContainerExecutor):
 
         def is_gone() -> bool:
             job = self._find(container_id)
-            if job is not None and self._observe(job).state == "running":
+            if job is not None and self._observe(job).state in ("starting", "running"):
                 if not force:
                     raise ContainerBusy(f"{self.host.name}: {container_id} runs, so it was not removed.")
                 job = self._ended(container_id)
