@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -346,3 +348,12 @@ def test_a_provider_limit_leaves_our_own_deadline_the_first_word(cloud: CloudBen
     made = cloud.executor.create(cloud.view(timeout_seconds=30))
     seconds = float(cloud.api_job(made.container_id)["template"]["template"]["timeout"].removesuffix("s"))
     assert timedelta(seconds=seconds) > timedelta(seconds=30)
+
+
+def test_credentials_are_taken_from_the_encrypted_settings_too(cloud: CloudBench):
+    key = Path(cloud.config["credentials_file"]).read_text()
+    assert cloud.another_executor(credentials_file="", credentials_json=key).check().engine_id
+    changed = json.dumps({**json.loads(key), "private_key": "none"})
+    with pytest.raises(ConfigurationError, match="credentials_json: ") as caught:
+        cloud.another_executor(credentials_file="", credentials_json=changed).check()
+    assert json.loads(key)["client_email"] not in str(caught.value)

@@ -50,6 +50,9 @@ def test_the_specifications_example_is_right():
         ("log_settle_seconds", -1, "log_settle_seconds must be"),
         ("log_reads_per_minute", 0, "log_reads_per_minute must be"),
         ("credentials_file", "key.json", "credentials_file must be"),
+        ("credentials_json", "{}", "credentials_json must be"),
+        ("credentials_json", '{"type": "external_account"}', "credentials_json must be"),
+        ("credentials_json", {"type": "service_account"}, "credentials_json must be"),
         ("logging_url", "logging", "logging_url must be"),
     ],
 )

@@ -62,6 +62,7 @@ class CloudRunExecutor(ContainerExecutor):
         memory_limit=True,
         cpu_limit=True,
     )
+    secret_settings: ClassVar[frozenset[str]] = configuration.SECRETS
     log_tail_seconds: ClassVar[float] = 60.0
 
     def __init__(self, host: HostView) -> None:
