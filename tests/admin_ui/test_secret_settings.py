@@ -84,7 +84,7 @@ def test_a_host_is_added_with_its_secrets(tmp_path: Path):
     settings = json.dumps({**CLUSTER, "aws_access_key_id": "AKID"})
     arguments = ("add", "cloud", "--executor", "fargate", "--config", settings)
     alone = hosts(*arguments)
-    assert (alone.code, "add --secret" in alone.stderr) == (1, True)
+    assert (alone.code, "add --secret" in alone.stderr) == (2, True)
     assert hosts(*arguments, "--secret", f"{SECRET}={tmp_path / 'key'}").code == 0
     assert stored(DockerHost.objects.get()) == {SECRET: VALUE}
     unknown = hosts("add", "b", "--executor", "process", "--secret", f"{SECRET}={tmp_path / 'key'}")
