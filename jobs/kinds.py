@@ -76,6 +76,17 @@ def of_job(job_id: UUID) -> Kind | None:
     return _kind(rows[0], _uuid(rows[0][0]), _asks(rows)) if rows else None
 
 
+def of_new(template: ContainerTemplate, *, host_id: UUID | None, image: str, limit_key: str) -> Kind:
+    """The kind that a job of the template would be of; an empty image is the template's."""
+    host_key, template_key = host_id and key(host_id), key(template.pk)
+    columns = (
+        *(host_key, template_key, image, limit_key, template.name, template.docker_image),
+        *(template.required_executor, template.required_labels, template.preferred_labels),
+        *(template.memory_limit, template.cpu_limit, template.max_concurrent, template.limit_key, None),
+    )
+    return _kind(columns, host_id, {template_key: needs_of_template(template)})
+
+
 def key(value: UUID) -> Any:
     """An id as the database has it."""
     return DockerHost._meta.pk.get_db_prep_value(value, connection)

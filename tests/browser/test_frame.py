@@ -11,7 +11,10 @@ from tests.support.web import Web
 
 pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
-PAGES = ("/admin/",)
+PAGES = (
+    "/admin/",
+    "/admin/jobs/new/",
+)
 
 
 @pytest.mark.parametrize("path", PAGES)
