@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path, re_path, reverse
 
 from admin_ui.pages import dashboard
 from admin_ui.pages.alerts import alerts
 from admin_ui.pages.job import new as job_new
 from admin_ui.pages.job import page as job
 from admin_ui.pages.job import resources
+from admin_ui.pages.jobs import acting, export, saved
+from admin_ui.pages.jobs import views as job_list
 
 
 def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
@@ -20,6 +22,7 @@ def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
         path("parts/alerts/", alerts, name="part_alerts"),
         path("parts/dashboard/", dashboard.board, name="part_dashboard"),
         *_JOB,
+        *_JOBS,
         *_STUBS,
     ]
 
@@ -34,6 +37,17 @@ _JOB = [
 ]
 
 
+_JOBS = [
+    path("jobs/", job_list.jobs, name="jobs"),
+    path("parts/jobs/", job_list.part, name="part_jobs"),
+    path("jobs/act/<slug:verb>/", acting.act, name="job_act"),
+    re_path(r"^jobs/export\.(?P<kind>csv|json)$", export.export, name="jobs_export"),
+    path("jobs/views/new/", saved.save, name="jobs_view_new"),
+    path("jobs/views/<uuid:view_id>/", saved.change, name="jobs_view"),
+    path("jobs/views/<uuid:view_id>/delete/", saved.delete, name="jobs_view_delete"),
+]
+
+
 def _stub(name: str) -> Callable[..., HttpResponseRedirect]:
     def view(_request: HttpRequest, **kwargs: object) -> HttpResponseRedirect:
         return HttpResponseRedirect(reverse(name, args=list(kwargs.values())))
@@ -42,10 +56,6 @@ def _stub(name: str) -> Callable[..., HttpResponseRedirect]:
 
 
 _STUBS = [
-    path("jobs/", _stub("admin:jobs_containerjob_changelist"), name="jobs"),  # stub: part JOBS
-    path(
-        "jobs/act/<slug:verb>/", lambda _request, verb: HttpResponseRedirect("../.."), name="job_act"
-    ),  # stub: part JOBS
     path("jobs/<uuid:job_id>/log/", _stub("admin:jobs_containerjob_log"), name="job_log"),  # stub: part LOGS
     path("hosts/<uuid:host_id>/", _stub("admin:hosts_dockerhost_change"), name="host"),  # stub: part HOSTS
     path(

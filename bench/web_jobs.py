@@ -1,0 +1,63 @@
+"""(w1) The list of jobs: the server's time for each tab, page and filter, at 1,000 and at 1,000,000 jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from bench import ground
+from bench.places import Place, sqlite
+from bench.rounds import Result, say, short
+from bench.web_times import ROUNDS
+from tests.support.postgres import PostgresServer
+
+FEW, MANY = 1000, 1_000_000
+TARGET_MS = 100.0
+TARGET_RATIO = 1.5
+Times = dict[str, float]
+
+
+def measure(server: PostgresServer) -> Result:
+    """Both databases, each at both sizes."""
+    result = Result(
+        "w1", "The list of jobs", ["ms", "PostgreSQL, 1,000", "1,000,000", "SQLite, 1,000", "1,000,000"]
+    )
+    columns = [_on_postgresql(server, FEW), _on_postgresql(server, MANY), _on_sqlite(FEW), _on_sqlite(MANY)]
+    for name in columns[0]:
+        result.rows.append([name, *(short(times[name]) for times in columns)])
+    for name, few, many in (("PostgreSQL", *columns[:2]), ("SQLite", *columns[2:])):
+        result.at_most(f"{name}, slowest at {MANY:,} jobs, ms,", max(many.values()), TARGET_MS)
+        plain = [key for key in few if key.startswith("tab ") or "page" in key or key == "live part"]
+        worst = max(many[key] / few[key] for key in plain)
+        result.at_most(f"{name}, tabs and pages, {MANY:,} jobs over {FEW:,},", worst, TARGET_RATIO)
+    result.notes.append(
+        f"The median of {ROUNDS} answers, each through all of Django (session, permissions, queries, page) "
+        "in one process, without the network. As many attempts as jobs, 101 hosts, 61 templates, 3,000 "
+        "pending. What no index finds is looked up in a window of 10,000 jobs, and the page says how far it "
+        "came; with 1,000 jobs there is less to look through."
+    )
+    return result
+
+
+def _on_postgresql(server: PostgresServer, count: int) -> Times:
+    return _times(Place("PostgreSQL", "", {"DATABASE_URL": server.create_database(f"web_{count}")}), count)
+
+
+def _on_sqlite(count: int) -> Times:
+    with sqlite() as place:
+        return _times(place, count)
+
+
+def _times(place: Place, count: int) -> Times:
+    say(f"  {place.name} with {count:,} jobs")
+    environment = {**os.environ, **place.environment}
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=ground.ROOT, env=environment, check=True)
+    command = [sys.executable, "-m", "bench.web_times", str(count)]
+    done = subprocess.run(
+        command, cwd=ground.ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    )
+    times: Times = json.loads(done.stdout)
+    return times
