@@ -24,6 +24,11 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
+@pytest.fixture(autouse=True)
+def fresh_counts(monkeypatch):
+    monkeypatch.setattr(tabs, "KEPT_SECONDS", 0.0)
+
+
 def page(client, path: str = "admin:jobs", **filters: str) -> str:
     response = client.get(reverse(path), filters)
     assert response.status_code == 200

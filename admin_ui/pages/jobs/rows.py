@@ -8,11 +8,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import F, QuerySet
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from admin_ui import acts, presenters, waiting
 from admin_ui.acts import Verb
+from admin_ui.templatetags import ops
 from jobs.models import Attempt, ContainerJob, JobEvent
 from jobs.states import ENDED_STATUSES, JobStatus
 from supervisor.processes import is_supervised
@@ -36,14 +40,26 @@ class Row:
     label: str
     phase: str
     host: str
-    host_id: UUID | None
     by: str
     note: str
-    act: Verb
+    links: Links
     waited: float | None
     waiting_since: datetime | None
     lasted: float | None
     running_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where a row leads; empty where its viewer may not go. `act` is what people mostly want of it."""
+
+    job: str = ""
+    template: str = ""
+    host: str = ""
+    act: str = ""
+    verb: Verb | None = None
+    drawing: str = ""
+    clone: str = ""
 
 
 def jobs() -> QuerySet[ContainerJob]:
@@ -52,14 +68,55 @@ def jobs() -> QuerySet[ContainerJob]:
     return found.only(*_COLUMNS)
 
 
-def rows(jobs: Sequence[ContainerJob]) -> list[Row]:
+def rows(jobs: Sequence[ContainerJob], linker: Linker | None = None) -> list[Row]:
     """What is shown of jobs that were read by `jobs`; three statements for any number of them."""
     attempts, submitters = _newest_attempts(jobs), _submitters(jobs)
     is_waiting = any(job.status == JobStatus.PENDING for job in jobs)
     supervised = not is_waiting or is_supervised()
-    return [
-        _row(job, attempts.get(job.pk, {}), submitters.get(job.pk, ""), supervised=supervised) for job in jobs
-    ]
+    found = []
+    for job in jobs:
+        attempt = attempts.get(job.pk, {})
+        links = linker.links(job, attempt.get("host_id") or job.docker_host_id) if linker else _NO_LINKS
+        by = job.created_by.get_username() if job.created_by else submitters.get(job.pk, "")
+        found.append(_row(job, attempt, by, links, supervised=supervised))
+    return found
+
+
+_NO_LINKS = Links()
+
+
+class Linker:
+    """Makes the links of rows: each kind of address is looked up once, not once for each row."""
+
+    def __init__(self, user: AbstractBaseUser | AnonymousUser) -> None:
+        may = getattr(user, "has_perm", lambda _permission: False)
+        self._job = _pattern("admin:job")
+        self._template = _pattern("admin:template") if may("jobs.view_containertemplate") else ""
+        self._host = _pattern("admin:host") if may("hosts.view_dockerhost") else ""
+        self._may_act = may(acts.VERBS["cancel"].permission)
+        self._clone = f"{reverse('admin:job_new')}?from={_ANY}" if may("jobs.add_containerjob") else ""
+        self._drawings = {name: ops.icon(verb.icon) for name, verb in acts.VERBS.items()}
+
+    def links(self, job: ContainerJob, host_id: UUID | None) -> Links:
+        """Of one row."""
+        verb = _likely_act(job)
+        key = str(job.pk)
+        return Links(
+            job=self._job.replace(_ANY, key),
+            template=self._template.replace(_ANY, str(job.template_id)),
+            host=self._host.replace(_ANY, str(host_id)) if host_id else "",
+            act=f"{reverse('admin:job_act', args=[verb.name])}?id={key}" if self._may_act else "",
+            verb=verb,
+            drawing=self._drawings[verb.name],
+            clone=self._clone.replace(_ANY, key),
+        )
+
+
+_ANY = "00000000-0000-0000-0000-000000000000"
+
+
+def _pattern(name: str) -> str:
+    return reverse(name, args=[_ANY])
 
 
 def _newest_attempts(jobs: Sequence[ContainerJob]) -> dict[UUID, dict[str, Any]]:
@@ -76,7 +133,7 @@ def _submitters(jobs: Sequence[ContainerJob]) -> dict[UUID, str]:
     return dict(events.values_list("job_id", "who"))
 
 
-def _row(job: ContainerJob, attempt: dict[str, Any], submitter: str, *, supervised: bool) -> Row:
+def _row(job: ContainerJob, attempt: dict[str, Any], by: str, links: Links, *, supervised: bool) -> Row:
     is_pending = job.status == JobStatus.PENDING
     has_ended = job.status in ENDED_STATUSES
     pinned = job.docker_host
@@ -85,10 +142,9 @@ def _row(job: ContainerJob, attempt: dict[str, Any], submitter: str, *, supervis
         label=job.name or str(job.pk)[-_SHORT_ID:],
         phase="" if attempt.get("outcome") else attempt.get("phase", ""),
         host=attempt.get("host_name") or (pinned.name if pinned else ""),
-        host_id=attempt.get("host_id") or job.docker_host_id,
-        by=job.created_by.get_username() if job.created_by else submitter,
+        by=by,
         note=_short(_note(job, supervised=supervised)),
-        act=_likely_act(job),
+        links=links,
         waited=_waited(job, attempt),
         waiting_since=(job.waiting_since_at or job.created_at) if is_pending else None,
         lasted=_seconds(job.started_at, job.completed_at),
@@ -108,7 +164,6 @@ def _note(job: ContainerJob, *, supervised: bool) -> str:
 
 
 def _likely_act(job: ContainerJob) -> Verb:
-    """What people mostly want of such a job."""
     if job.status not in ENDED_STATUSES:
         return acts.VERBS["cancel"]
     return acts.VERBS["restart" if job.status == JobStatus.COMPLETED else "retry"]

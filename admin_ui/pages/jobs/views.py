@@ -58,19 +58,22 @@ def _listed(request: HttpRequest, filters: Filters, top: Key | None) -> dict[str
         page, is_first = _page(request, found, top)
         newer = found.newer(top) if top and is_first else 0
         top = (top or _top(page)) if is_first else None
+    may_change = request.user.has_perm(acts.VERBS["cancel"].permission)
+    may_add = request.user.has_perm("jobs.add_containerjob")
     return {
         "filters": filters,
         "query": filters.query(),
         "tabs": tabs.tabs(filters.given.get("status", ""), queries),
-        "rows": rows.rows(page.jobs),
+        "rows": rows.rows(page.jobs, rows.Linker(request.user)),
         "page": page,
         "page_size": search.PAGE,
         "window": f"{search.WINDOW:,}",
         "top": top,
         "new_count": newer,
         "new_counted": search.NEW_COUNTED,
-        "may_change": request.user.has_perm(acts.VERBS["cancel"].permission),
-        "may_add": request.user.has_perm("jobs.add_containerjob"),
+        "may_change": may_change,
+        "may_add": may_add,
+        "has_acts": may_change or may_add,
     }
 
 
