@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, DateTimeField, Func, UUIDField, Value
+from django.db.models import BooleanField, DateTimeField, Func, QuerySet, UUIDField, Value
 from django.db.models.sql.compiler import SQLCompiler
 
 from jobs.models import ContainerJob
@@ -18,6 +18,21 @@ _MICROSECOND = timedelta(microseconds=1)
 
 NEWEST_FIRST = ("-created_at", "-id")
 OLDEST_FIRST = ("created_at", "id")
+
+
+def along(
+    jobs: QuerySet[ContainerJob], column: str, value: Any, *, newest_first: bool = True
+) -> QuerySet[ContainerJob]:
+    """The jobs that have a value in a column, in the order of the list, by the index of that column.
+
+    `column` is empty for all jobs. The order says the column, too, which changes nothing but that no other
+    index has this order: else PostgreSQL, which takes values to be spread evenly, may walk through all that
+    are newer than the first with this one.
+    """
+    order = NEWEST_FIRST if newest_first else OLDEST_FIRST
+    if not column:
+        return jobs.order_by(*order)
+    return jobs.filter(Has(column, value)).order_by(column if newest_first else f"-{column}", *order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,27 @@ class Key:
             return cls(_EPOCH + int(micros) * _MICROSECOND, UUID(name))
         except (ValueError, OverflowError):
             return None
+
+
+class Has(Func):
+    """A condition: a column has a value, said so that PostgreSQL does not leave the column out of the order."""
+
+    output_field = BooleanField()
+    conditional = True
+    template = "%(expressions)s"
+    arg_joiner = " = "
+
+    def __init__(self, column: str, value: Any) -> None:
+        field: Any = ContainerJob._meta.get_field(column)
+        target = getattr(field, "target_field", field)  # a key of another table is that table's
+        super().__init__(column, Value(value, output_field=target))
+
+    def as_postgresql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_context: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        """As a list of one."""
+        (column, _), (value, params) = (compiler.compile(one) for one in self.get_source_expressions())
+        return f"{column} = ANY(ARRAY[{value}])", tuple(params)
 
 
 class Stands(Func):

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 
-from admin_ui.pages.jobs.keyset import NEWEST_FIRST, OLDEST_FIRST, Key, Stands
+from admin_ui.pages.jobs.keyset import Key, Stands, along
 from admin_ui.pages.jobs.wanted import Wanted
 from jobs.models import Attempt, ContainerJob
 
@@ -112,32 +112,31 @@ class Search:
     def _window(self, start: Stands | None, *, newest_first: bool) -> _Window:
         wanted = self._wanted
         jobs = wanted.prepared(self._jobs).filter(wanted.range())
-        jobs = jobs.order_by(*(NEWEST_FIRST if newest_first else OLDEST_FIRST))
         if start:
             jobs = jobs.filter(start)
+        indexed = wanted.indexed()
         if (few := self._few()) is not None:
-            every = [*wanted.indexed().values(), *wanted.others()]
-            return _Window(jobs.filter(few, *_plain(every)), None)
-        if not wanted.others() and len(wanted.indexed()) < 2:  # noqa: PLR2004 (one index knows it all)
-            return _Window(jobs.filter(*wanted.indexed().values()), None)
-        return self._narrowest(jobs, newest_first=newest_first)
+            found = along(jobs.filter(few), "", None, newest_first=newest_first)
+            return _Window(found.filter(*_plain([Q(**indexed), *wanted.others()])), None)
+        ways = {name: along(jobs, name, value, newest_first=newest_first) for name, value in indexed.items()}
+        ways = ways or {"": along(jobs, "", None, newest_first=newest_first)}
+        if not wanted.others() and len(ways) == 1:
+            return _Window(next(iter(ways.values())), None)
+        return self._narrowest(ways, newest_first=newest_first)
 
-    def _narrowest(self, jobs: QuerySet[ContainerJob], *, newest_first: bool) -> _Window:
+    def _narrowest(self, ways: dict[str, QuerySet[ContainerJob]], *, newest_first: bool) -> _Window:
         """A window along the index that comes furthest with as many jobs."""
-        indexed = self._wanted.indexed() or {"": Q()}
-        best: tuple[str, Key | None] | None = None
-        for name, condition in indexed.items():
-            edge = _edge(jobs.filter(condition))
-            if best is None or edge is None or (best[1] and _further(edge, best[1], newest_first)):
-                best = (name, edge)
-            if edge is None:
+        best, edge = "", None
+        for place, (name, jobs) in enumerate(ways.items()):
+            one = _edge(jobs)
+            if place == 0 or one is None or (edge and _further(one, edge, newest_first)):
+                best, edge = name, one
+            if one is None:
                 break
-        assert best is not None
-        name, edge = best
-        found = jobs.filter(indexed[name])
+        found = ways[best]
         if edge:
             found = found.filter(Stands(">=" if newest_first else "<=", edge))
-        rest = [condition for other, condition in indexed.items() if other != name]
+        rest = [Q(**{name: value}) for name, value in self._wanted.indexed().items() if name != best]
         return _Window(found.filter(*_plain([*rest, *self._wanted.others()])), edge)
 
     def _few(self) -> Q | None:
@@ -171,7 +170,7 @@ def _further(one: Key, other: Key, newest_first: bool) -> bool:
 
 def _plain(conditions: list[Q]) -> list[Case]:
     """Conditions that no planner takes for a reason to walk along another index, past the window."""
-    if not conditions:
+    if not any(conditions):
         return []
-    together = Q(*conditions)
+    together = Q(*(condition for condition in conditions if condition))
     return [Case(When(together, then=Value(True)), default=Value(False), output_field=BooleanField())]

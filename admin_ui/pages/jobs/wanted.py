@@ -47,13 +47,13 @@ class Wanted:
             found &= Q(created_at__lte=self.created_to)
         return found
 
-    def indexed(self) -> dict[str, Q]:
-        """Conditions by which an index holds the jobs in the order of the list."""
-        found = {}
+    def indexed(self) -> dict[str, Any]:
+        """Columns and their values, by each of which an index holds the jobs in the order of the list."""
+        found: dict[str, Any] = {}
         if self.status:
-            found["status"] = Q(status=self.status)
+            found["status"] = self.status
         if self.template_id:
-            found["template"] = Q(template_id=self.template_id)
+            found["template_id"] = self.template_id
         return found
 
     def others(self) -> list[Q]:
