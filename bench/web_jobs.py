@@ -16,7 +16,7 @@ from tests.support.postgres import PostgresServer
 FEW, MANY = 1000, 1_000_000
 TARGET_MS = 100.0
 TARGET_RATIO = 1.5
-Times = dict[str, float]
+Times = dict[str, tuple[float, float]]
 
 
 def measure(server: PostgresServer) -> Result:
@@ -26,15 +26,22 @@ def measure(server: PostgresServer) -> Result:
     )
     columns = [_on_postgresql(server, FEW), _on_postgresql(server, MANY), _on_sqlite(FEW), _on_sqlite(MANY)]
     for name in columns[0]:
-        result.rows.append([name, *(short(times[name]) for times in columns)])
+        result.rows.append(
+            [name, *(f"{short(times[name][0])} ({short(times[name][1])})" for times in columns)]
+        )
     for name, few, many in (("PostgreSQL", *columns[:2]), ("SQLite", *columns[2:])):
-        result.at_most(f"{name}, slowest at {MANY:,} jobs, ms,", max(many.values()), TARGET_MS)
+        result.at_most(
+            f"{name}, slowest at {MANY:,} jobs, ms,", max(passed for passed, _ in many.values()), TARGET_MS
+        )
         plain = [key for key in few if key.startswith("tab ") or "page" in key or key == "live part"]
-        worst = max(many[key] / few[key] for key in plain)
-        result.at_most(f"{name}, tabs and pages, {MANY:,} jobs over {FEW:,},", worst, TARGET_RATIO)
+        worst = max(many[key][1] / few[key][1] for key in plain)
+        result.at_most(
+            f"{name}, processor time of tabs and pages, {MANY:,} jobs over {FEW:,},", worst, TARGET_RATIO
+        )
     result.notes.append(
         f"The median of {ROUNDS} answers, each through all of Django (session, permissions, queries, page) "
-        "in one process, without the network. As many attempts as jobs, 101 hosts, 61 templates, 3,000 "
+        "in one process, without the network; in parentheses the processor's time of that process and its "
+        "database session, the mean. As many attempts as jobs, 101 hosts, 61 templates, 3,000 "
         "pending. What no index finds is looked up in a window of 10,000 jobs, and the page says how far it "
         "came; with 1,000 jobs there is less to look through."
     )

@@ -18,7 +18,15 @@ from django.utils.safestring import mark_safe
 
 from admin_ui import limits, presenters, waiting
 from admin_ui.admin import history
-from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, StackedInline, TabularInline
+from admin_ui.admin.bases import (
+    Badges,
+    BoundedPaginator,
+    ModelAdmin,
+    NewestRows,
+    ReadOnly,
+    StackedInline,
+    TabularInline,
+)
 from admin_ui.admin.columns import NOTHING, badge, job_link, log_link, measured, short
 from admin_ui.admin.job_actions import JobActions
 from admin_ui.admin.log_view import log_view
@@ -103,6 +111,7 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
     list_select_related = ("template",)
     search_fields = ("name", "template__name")
     show_full_result_count = False
+    paginator = BoundedPaginator
     autocomplete_fields = ("template", "docker_host")
     inlines = (AttemptInline, ExecutionInline, EventInline)
     actions = ("start", "stop", "restart", "cancel", "retry")

@@ -448,3 +448,15 @@ def test_a_page_further_back_stays_there(admin_client, monkeypatch):
 def test_the_menu_leads_to_the_list(admin_client):
     assert f'href="{reverse("admin:jobs")}" data-go="j" aria-current="page"' in page(admin_client)
     assert Attempt.objects.count() == 0
+
+
+def test_django_s_own_list_of_jobs_counts_no_further_than_it_must(admin_client, monkeypatch):
+    from admin_ui.admin import bases
+
+    monkeypatch.setattr(bases, "COUNTED", 2)
+    make_jobs(3)
+    with CaptureQueriesContext(connection) as queries:
+        page(admin_client, "admin:jobs_containerjob_changelist")
+    counts = [one["sql"] for one in queries if "COUNT(" in one["sql"] and "jobs_containerjob" in one["sql"]]
+    assert counts
+    assert all("LIMIT 2" in sql for sql in counts)

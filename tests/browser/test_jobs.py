@@ -114,8 +114,8 @@ def test_filters_are_in_the_address_in_utc_and_a_view_of_them_is_kept(screen: Op
     page.get_by_role("button", name="Views").click()
     page.get_by_role("link", name="Save this view").click()
     page.get_by_role("dialog").get_by_label("Name").fill("new year")
-    page.get_by_role("dialog").get_by_role("button", name="Save").click()
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
     page.goto(page.url.partition("?")[0])
     page.get_by_role("button", name="Views").click()
     page.get_by_role("link", name="new year", exact=True).click()
