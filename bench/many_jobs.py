@@ -56,6 +56,7 @@ def fill(count: int) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
+    connection.close()  # with the cache that it was given to be filled
 
 
 def _jobs(count: int, moment: datetime) -> Iterator[Row]:
@@ -137,6 +138,9 @@ def _load(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
     from django.db import connection, transaction
 
     names = ", ".join(columns)
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA cache_size = -1000000")
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:

@@ -16,6 +16,8 @@ from tests.support.postgres import PostgresServer
 FEW, MANY = 1000, 1_000_000
 TARGET_MS = 100.0
 TARGET_RATIO = 1.5
+# Those that have as many rows with few jobs as with many; of the others there is less to show.
+FULL = ("tab all", "tab completed", "page in the middle, older", "page in the middle, newer", "live part")
 Times = dict[str, tuple[float, float]]
 
 
@@ -33,11 +35,9 @@ def measure(server: PostgresServer) -> Result:
         result.at_most(
             f"{name}, slowest at {MANY:,} jobs, ms,", max(passed for passed, _ in many.values()), TARGET_MS
         )
-        plain = [key for key in few if key.startswith("tab ") or "page" in key or key == "live part"]
-        worst = max(many[key][1] / few[key][1] for key in plain)
-        result.at_most(
-            f"{name}, processor time of tabs and pages, {MANY:,} jobs over {FEW:,},", worst, TARGET_RATIO
-        )
+        worst = max(many[key][1] / few[key][1] for key in FULL)
+        claim = f"{name}, processor time of full pages, {MANY:,} jobs over {FEW:,},"
+        result.at_most(claim, worst, TARGET_RATIO)
     result.notes.append(
         f"The median of {ROUNDS} answers, each through all of Django (session, permissions, queries, page) "
         "in one process, without the network; in parentheses the processor's time of that process and its "
