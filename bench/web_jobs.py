@@ -23,10 +23,15 @@ Times = dict[str, tuple[float, float]]
 
 def measure(server: PostgresServer) -> Result:
     """Both databases, each at both sizes."""
+    return _report(
+        [_on_postgresql(server, FEW), _on_postgresql(server, MANY), _on_sqlite(FEW), _on_sqlite(MANY)]
+    )
+
+
+def _report(columns: list[Times]) -> Result:
     result = Result(
         "w1", "The list of jobs", ["ms", "PostgreSQL, 1,000", "1,000,000", "SQLite, 1,000", "1,000,000"]
     )
-    columns = [_on_postgresql(server, FEW), _on_postgresql(server, MANY), _on_sqlite(FEW), _on_sqlite(MANY)]
     for name in columns[0]:
         result.rows.append(
             [name, *(f"{short(times[name][0])} ({short(times[name][1])})" for times in columns)]
