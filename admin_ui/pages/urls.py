@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.urls import URLPattern, path
 
-from admin_ui.pages import dashboard
+from admin_ui.pages import dashboard, log
 from admin_ui.pages.alerts import alerts
 
 
@@ -15,4 +15,8 @@ def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
     return [
         path("parts/alerts/", alerts, name="part_alerts"),
         path("parts/dashboard/", dashboard.board, name="part_dashboard"),
+        path("jobs/<uuid:job_id>/log/", log.page, name="job_log"),
+        path("jobs/<uuid:job_id>/log/lines/", log.lines, name="job_log_lines"),
+        path("jobs/<uuid:job_id>/log/search/", log.find, name="job_log_search"),
+        path("jobs/<uuid:job_id>/log/download/", log.download, name="job_log_download"),
     ]
