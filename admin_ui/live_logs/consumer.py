@@ -3,7 +3,8 @@
 We send `{"t": "lines", "from", "total", "rows", "rest", "gap_bytes", "state"}`, at most one that is not yet
 answered by `{"t": "ack"}`: nothing is kept for a browser that is slow, it gets the newest lines next and
 reads what is between them page by page. `{"t": "beat"}` says every ten seconds that all is well, `{"t":
-"end", "outcome", "exit_code"}` that nothing more comes. Rows: see `rows.row`; `after` is the first line wanted.
+"end", "outcome", "exit_code"}` that nothing more comes. Rows: see `rows.row`; `after` is the first line
+wanted.
 
 It is closed with 1000 after the end; 4400: what was asked for makes no sense; 4401: log in; 4403: no
 permission (any more); 4404: no such job, or no attempt yet; 4408: no answer for a minute.
@@ -60,25 +61,31 @@ class LogConsumer(AsyncJsonWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         """Let everything go."""
-        if self._feed:
-            tower.leave(self._feed, self._tell)
-            await self._part()
-        if self._sender and self._sender is not asyncio.current_task():
+        await self._leave()
+        if self._sender:
             self._sender.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sender
 
-    async def receive_json(self, content: Any, **_kwargs: Any) -> None:
-        """The only thing that a browser says is that it has taken in what we sent."""
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
+        """The only thing that a browser says is that it has taken in what we sent; all else is let pass."""
+        try:
+            content = await self.decode_json(text_data or "")
+        except (ValueError, RecursionError):
+            return
         if isinstance(content, dict) and content.get("t") == "ack" and self._feed:
             self._credit.set()
 
-    @classmethod
-    async def decode_json(cls, text_data: str) -> Any:
-        """None for what is no JSON."""
-        with contextlib.suppress(ValueError, RecursionError):
-            return await super().decode_json(text_data)
-        return None
+    async def _leave(self) -> None:
+        if self._feed:
+            tower.leave(self._feed, self._tell)
+            self._feed = None
+            await self._part()
+
+    async def _end(self, code: int) -> None:
+        """Close it from our side."""
+        await self._leave()
+        await self.close(code)
 
     # ── who and what ──────────────────────────────────────────────────────────────────────────────────
 
@@ -128,7 +135,7 @@ class LogConsumer(AsyncJsonWebsocketConsumer):
             if self._loop.time() >= check_at:
                 check_at = self._loop.time() + CHECK_EVERY_SECONDS
                 if refusal := await self._refusal():
-                    await self.close(refusal)
+                    await self._end(refusal)
                     return
             if not self._news.is_set():
                 await self.send_json({"t": "beat"})
@@ -136,11 +143,11 @@ class LogConsumer(AsyncJsonWebsocketConsumer):
             try:
                 await asyncio.wait_for(self._credit.wait(), PATIENCE_SECONDS)
             except TimeoutError:
-                await self.close(TOO_SLOW)
+                await self._end(TOO_SLOW)
                 return
             self._news.clear()
             if await self._send_lines():
-                await self.close(ENDED)
+                await self._end(ENDED)
                 return
 
     async def _send_lines(self) -> bool:

@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { tokens } = window.tallyman.log;
-  const MOST_CHARACTERS = 4000;
+  const MOST_CHARACTERS = 2000;
   const MOST_MARKS = 200;
   const STREAMS = ["docker", "stdout", "stderr"];
   const make = (name, className, text) => {

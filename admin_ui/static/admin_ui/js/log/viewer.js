@@ -245,7 +245,7 @@
       const count = this.find("count");
       if (!query) count.textContent = "";
       else if (error) count.textContent = error;
-      else count.textContent = `${at >= 0 ? `${(at + 1).toLocaleString()} / ` : ""}${hits.length.toLocaleString()}${isFull ? "+" : ""} ${this.texts.hits}`;
+      else count.textContent = `${at >= 0 ? `${(at + 1).toLocaleString()} / ` : ""}${hits.length.toLocaleString()}${isFull ? "+" : ""} ${hits.length === 1 ? this.texts.hit : this.texts.hits}`;
       count.classList.toggle("text-danger", Boolean(error));
       const progress = this.find("progress");
       progress.hidden = !busy;
