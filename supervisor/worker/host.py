@@ -31,7 +31,7 @@ from supervisor.worker.engine import Engine
 from supervisor.worker.gathering import CLAIM_HELD_SECONDS, Gathering
 from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import SLACK_SECONDS, HostKeeper
-from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
+from supervisor.worker.log_news import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.orphans import Reap
 from supervisor.worker.recorder import Recorder

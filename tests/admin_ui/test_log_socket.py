@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
+import socket
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.db import connections
 
 from admin_ui.live_logs import consumer
+from admin_ui.live_logs import tower as towers
 from admin_ui.live_logs.tower import tower
 from config.asgi import application
 from jobs.models import Attempt
@@ -20,7 +26,9 @@ from jobs.states import AttemptState, Outcome
 from tests.browser.screens import session_for
 from tests.jobs.attempts import end, make_attempt
 from tests.jobs.chunks import err, out, store
+from tests.support.engines import free_port
 from tests.support.factories import make_job
+from tests.support.requirements import missing
 from tests.support.sockets import Socket
 from tests.support.waiting import wait_until
 
@@ -60,6 +68,33 @@ class Tab(Socket):
 
 
 opened = database_sync_to_async(Tab)
+
+
+@pytest.fixture
+def redis(tmp_path, settings) -> Iterator[None]:
+    """A server of its own, as the channel layer."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("redis", "redis-server is not installed")
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+
+    def listens() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        return False
+
+    try:
+        wait_until(listens, 10, "redis to listen")
+        layer = {"hosts": [f"redis://127.0.0.1:{port}"], "prefix": "tallyman"}
+        backend = "channels_redis.pubsub.RedisPubSubChannelLayer"
+        settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": layer}}
+        yield
+    finally:
+        tower.on_news = None
+        server.terminate()
+        server.wait(10)
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -233,5 +268,35 @@ def test_whoever_follows_has_the_log_stored_without_delay_and_many_cost_one_quer
         assert len(tower._feeds) == 1
         for tab in tabs:
             await tab.leave()
+
+    run(scenario)
+
+
+@pytest.mark.process
+def test_what_one_web_process_finds_the_others_look_for_at_once(attempt, redis, monkeypatch):
+    user = viewer()
+    group = f"log.{attempt.pk.hex}"
+
+    async def scenario() -> None:
+        layer = get_channel_layer()
+        other = await layer.new_channel()
+        await layer.group_add(group, other)
+        tab = await opened(attempt.job_id, user, "after=10")
+        assert await tab.connect()
+        await tab.news()
+        await database_sync_to_async(store)(attempt, out("found here\n"))
+        assert texts(await tab.news()) == ["found here"]
+        async with asyncio.timeout(5):
+            assert (await layer.receive(other))["type"] == "log.grew"
+
+        monkeypatch.setattr(towers, "LOOK_EVERY_SECONDS", 600.0)
+        await asyncio.sleep(0)
+        tower.look_soon()
+        await asyncio.sleep(0.3)  # it has looked, and would not again for a long time
+        await database_sync_to_async(store)(attempt, out("found elsewhere\n"))
+        await layer.group_send(group, {"type": "log.grew"})
+        assert texts(await tab.news()) == ["found elsewhere"]
+        await tab.leave()
+        await layer.flush()
 
     run(scenario)

@@ -49,6 +49,7 @@ def test_a_log_is_followed_and_whoever_scrolls_up_is_left_there(screen: OpenScre
     page = one.open(address(attempt))
     state(page, "Live")
     expect(page.get_by_text("line 2999 of the run")).to_be_visible()
+    assert one.findings() == []
     assert page.locator(".log-row").count() < 150
 
     store(attempt, out("\x1b[31mred\x1b[0m and \x1b[1;38;5;208morange\x1b[0m\n" + HOSTILE + "\n", 40))
@@ -123,16 +124,14 @@ def test_long_lines_gaps_and_deleted_logs_are_said_and_every_look_is_accessible(
         out("x" * 16_384) + out("y" * 3_000 + " its end\n") + out("10 %\r100 % done\n"),
         *(out(f"{number:05} {'w' * 200}\n", number) for number in range(400)),
     )
-    for size in (DESKTOP, PHONE):
-        for scheme in ("light", "dark"):
-            one = screen(size=size, color_scheme=scheme)
-            page = one.open(address(attempt))
-            expect(page.get_by_text(re.compile("^00399 w"))).to_be_visible()
-            page.locator("[data-log=scroll]").press("Home")
-            expect(page.locator(".log-gap")).to_contain_text("lines")
-            assert one.findings() == [], (scheme, size)
-            assert not one.overflows(), size
-            page.screenshot(path=f"/tmp/log-{scheme}-{size['width']}.png")
+    for size, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
+        one = screen(size=size, color_scheme=scheme)
+        page = one.open(address(attempt))
+        expect(page.get_by_text(re.compile("^00399 w"))).to_be_visible()
+        page.locator("[data-log=scroll]").press("Home")
+        expect(page.locator(".log-gap")).to_contain_text("lines")
+        assert one.findings() == [], (scheme, size)
+        assert not one.overflows(), size
     expect(page.get_by_text("100 % done")).to_be_visible()
     expect(page.get_by_text("its end")).to_have_count(0)
     page.get_by_role("button", name="Show all").first.click()
@@ -148,3 +147,14 @@ def test_long_lines_gaps_and_deleted_logs_are_said_and_every_look_is_accessible(
     ]
     seen = page.evaluate("(cases) => cases.map((one) => tallyman.log.shown(one))", cases)
     assert json.dumps(seen) == json.dumps([shown(one) for one in cases])
+
+
+def test_without_a_socket_it_asks_again_and_again_and_says_so(screen: OpenScreen, attempt: Attempt) -> None:
+    one = screen()
+    one.page.route_web_socket(re.compile("/ws/jobs/"), lambda socket: socket.close(code=1011))
+    page = one.open(address(attempt))
+    state(page, "Polling")
+    store(attempt, out("by polling\n", 40))
+    expect(page.get_by_text("by polling")).to_be_visible()
+    end(attempt, Outcome.SUCCEEDED)
+    state(page, "Complete")

@@ -1,8 +1,7 @@
-// A log on a page: puts model, view, link and search together, and what its buttons and keys do.
+// A log on a page: puts model, view, link and search together. What it says: says.js; its buttons: controls.js.
 "use strict";
 (() => {
   const { Model, View, Link, Search, row } = window.tallyman.log;
-  const ANNOUNCE_MS = 10000;
   const kept = (name, otherwise) => localStorage.getItem(`log-${name}`) || otherwise;
 
   class Viewer {
@@ -62,6 +61,7 @@
     // Open a stream of an attempt, at a line if one is named.
     async begin() {
       this.link.stop();
+      clearTimeout(this.retry);
       this.model.reset();
       this.search.clear();
       this.searched();
@@ -216,46 +216,8 @@
       this.long.set(number, answer.rows[0]);
       this.view.redraw();
     }
-
-    // ── what is said ──
-
-    tell(state) {
-      const badge = this.find("state");
-      if (badge.dataset.state === state) return;
-      badge.dataset.state = state;
-      badge.textContent = this.texts[state];
-      this.root.dispatchEvent(new CustomEvent("logstate", { detail: state, bubbles: true }));
-    }
-
-    announce() {
-      const now = Date.now();
-      if (now - this.announced.at < ANNOUNCE_MS) return;
-      const lines = this.model.total - this.announced.total;
-      if (this.announced.at) this.find("announce").textContent = this.texts.newLines.replace("{lines}", lines.toLocaleString());
-      this.announced = { at: now, total: this.model.total };
-    }
-
-    moved() {
-      this.find("end").hidden = this.view.following || !this.model.rows;
-      this.find("older").hidden = this.model.rows === 0 || this.view.isFew;
-    }
-
-    searched() {
-      const { hits, busy, error, at, query, isFull } = this.search;
-      const count = this.find("count");
-      if (!query) count.textContent = "";
-      else if (error) count.textContent = error;
-      else count.textContent = `${at >= 0 ? `${(at + 1).toLocaleString()} / ` : ""}${hits.length.toLocaleString()}${isFull ? "+" : ""} ${hits.length === 1 ? this.texts.hit : this.texts.hits}`;
-      count.classList.toggle("text-danger", Boolean(error));
-      const progress = this.find("progress");
-      progress.hidden = !busy;
-      progress.max = Math.max(1, this.search.total);
-      progress.value = this.search.scanned || 0;
-      this.find("cancel").hidden = !busy;
-      for (const name of ["next", "previous", "filter"]) this.find(name).disabled = !hits.length;
-      if (this.model.hits) this.view.refresh();
-    }
   }
+  Object.assign(Viewer.prototype, window.tallyman.log.says);
 
   window.tallyman.log.Viewer = Viewer;
   const start = () => {
