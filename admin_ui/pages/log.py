@@ -35,9 +35,25 @@ def page(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     """`?stream=all|stdout|stderr|docker`, `?attempt=N` (the newest if left out), `#L12` for a line."""
     job = get_object_or_404(ContainerJob.objects.select_related("template"), pk=job_id)
     attempt = attempt_of(job, request.GET.get("attempt", ""))
-    context = {"job": job, **viewer_context(request, job, attempt), "is_page": True}
+    context = {**viewer_context(request, job, attempt), **_head(job, attempt), "is_page": True}
     title = _("Log of %(job)s") % {"job": job}
     return base.render(request, "admin_ui/log.html", context, title=title, section="jobs")
+
+
+@base.needs(PERMISSION)
+def head(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
+    """The page's live part: how the job is, and whether a newer attempt than the one shown has begun."""
+    job = get_object_or_404(ContainerJob.objects.select_related("template"), pk=job_id)
+    attempt = attempt_of(job, request.GET.get("attempt", ""))
+    return base.part(request, "admin_ui/_log_head.html", _head(job, attempt))
+
+
+def _head(job: ContainerJob, attempt: Attempt | None) -> dict[str, Any]:
+    number = attempt.number if attempt else None
+    url = reverse("admin:part_log_head", args=[job.pk]) + (f"?attempt={number}" if number else "")
+    # The attempts are counted in the job's row.
+    newest = job.attempt_count if number else 0
+    return {"job": job, "log_attempt": attempt, "newest": newest, "head_url": url}
 
 
 def viewer_context(request: HttpRequest, job: ContainerJob, attempt: Attempt | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
         path("parts/alerts/", alerts, name="part_alerts"),
         path("parts/dashboard/", dashboard.board, name="part_dashboard"),
         path("jobs/<uuid:job_id>/log/", log.page, name="job_log"),
+        path("jobs/<uuid:job_id>/log/head/", log.head, name="part_log_head"),
         path("jobs/<uuid:job_id>/log/lines/", log.lines, name="job_log_lines"),
         path("jobs/<uuid:job_id>/log/search/", log.find, name="job_log_search"),
         path("jobs/<uuid:job_id>/log/download/", log.download, name="job_log_download"),

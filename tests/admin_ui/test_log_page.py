@@ -263,6 +263,15 @@ class TestPage:
         assert lines(admin_client, job) == {"attempt": None}
         assert admin_client.get(address(job, "download")).status_code == 404
 
+    def test_an_earlier_attempt_leads_to_the_newest(self, admin_client):
+        first = make_attempt(AttemptState.RUNNING)
+        end(first, Outcome.USER, job_status="pending", retry_delay_seconds=0.0)
+        job = ContainerJob.objects.get()
+        make_attempt(AttemptState.RUNNING, job=job)
+        head = reverse("admin:part_log_head", args=[job.pk])
+        assert b"Go to attempt 2" in admin_client.get(head, {"attempt": 1}).content
+        assert b"Go to attempt" not in admin_client.get(head, {"attempt": 2}).content
+
     def test_the_old_address_leads_to_the_new_one(self, admin_client, logged):
         old = reverse("admin:jobs_containerjob_log", args=[logged.pk])
         assert admin_client.get(old, {"attempt": 1}).url == address(logged) + "?attempt=1"

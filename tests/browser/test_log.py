@@ -107,6 +107,7 @@ def test_lines_are_searched_and_filtered_and_have_addresses(screen: OpenScreen, 
     expect(page.get_by_text("one more")).to_be_visible()
     end(attempt, Outcome.SUCCEEDED, docker_log="2026-05-01T12:00:05.000000Z oom of 512 MiB")
     state(page, "Complete")
+    expect(page.locator("#log-head")).to_contain_text("Completed")
     page.get_by_role("button", name="All").click()
     page.locator("[data-log=query]").fill("line 499 ")
     expect(page.locator("[data-log=count]")).to_have_text("1 hit")
