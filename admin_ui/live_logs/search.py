@@ -23,6 +23,8 @@ MOST_BYTES = 32 * 1024 * 1024
 KEPT_BYTES = 256 * 1024
 LONGEST_QUERY = 500
 _LINE_SECONDS = 0.25
+# The letters beyond ASCII of which the small one is in it.
+_ODD = ("\N{KELVIN SIGN}".encode(), "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}".encode())
 
 
 class BadSearch(ValueError):
@@ -82,8 +84,7 @@ class Search:
             return False
         if self.minds_case:
             return self.text.encode() not in data
-        # Some letters beyond ASCII have one of ASCII as their small one.
-        return data.isascii() and self.text.lower().encode() not in data.lower()
+        return not any(odd in data for odd in _ODD) and self.text.lower().encode() not in data.lower()
 
 
 @dataclass(slots=True)
