@@ -29,8 +29,8 @@ soak: .venv/dev ## run the tests that take long (TALLYMAN_CHAOS_JOBS=1000 TALLYM
 bench: .venv/bench ## measure, and note the numbers in bench/README.md (BENCHARGS="claims logs")
 	@$(BIN)/python -m bench $(BENCHARGS)
 
-bench-web: .venv/bench ## measure the pages with 1,000 and with 1,000,000 jobs
-	@$(BIN)/python -m bench web_jobs $(BENCHARGS)
+bench-web: .venv/bench .venv/dev ## measure the pages with 1,000,000 jobs, and the viewer of 1,000,000 lines
+	@$(BIN)/python -m bench web_jobs web_logs $(BENCHARGS)
 
 check: .venv/dev ## format, lint, types, layers, migrations, deployment settings
 	@echo "== ruff format" && $(BIN)/ruff format --check .

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import URLPattern, path, re_path, reverse
 
-from admin_ui.pages import dashboard
+from admin_ui.pages import dashboard, log
 from admin_ui.pages.alerts import alerts
 from admin_ui.pages.job import new as job_new
 from admin_ui.pages.job import page as job
@@ -23,6 +23,7 @@ def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
         path("parts/dashboard/", dashboard.board, name="part_dashboard"),
         *_JOB,
         *_JOBS,
+        *_LOG,
         *_STUBS,
     ]
 
@@ -48,6 +49,15 @@ _JOBS = [
 ]
 
 
+_LOG = [
+    path("jobs/<uuid:job_id>/log/", log.page, name="job_log"),
+    path("jobs/<uuid:job_id>/log/head/", log.head, name="part_log_head"),
+    path("jobs/<uuid:job_id>/log/lines/", log.lines, name="job_log_lines"),
+    path("jobs/<uuid:job_id>/log/search/", log.find, name="job_log_search"),
+    path("jobs/<uuid:job_id>/log/download/", log.download, name="job_log_download"),
+]
+
+
 def _stub(name: str) -> Callable[..., HttpResponseRedirect]:
     def view(_request: HttpRequest, **kwargs: object) -> HttpResponseRedirect:
         return HttpResponseRedirect(reverse(name, args=list(kwargs.values())))
@@ -56,7 +66,6 @@ def _stub(name: str) -> Callable[..., HttpResponseRedirect]:
 
 
 _STUBS = [
-    path("jobs/<uuid:job_id>/log/", _stub("admin:jobs_containerjob_log"), name="job_log"),  # stub: part LOGS
     path("hosts/<uuid:host_id>/", _stub("admin:hosts_dockerhost_change"), name="host"),  # stub: part HOSTS
     path(
         "templates/<uuid:pk>/", _stub("admin:jobs_containertemplate_change"), name="template"

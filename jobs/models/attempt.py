@@ -88,6 +88,8 @@ class Attempt(models.Model):
     logs_complete = models.BooleanField(default=False, db_default=False)
     measured = models.JSONField(null=True)
     logs_note = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # Somebody looks at the log, until then at least (`jobs.log_watch`): it is stored without delay.
+    watched_until = models.DateTimeField(null=True, editable=False)
     # For retention (`jobs.retention`): since when it has no stored log and no container any more.
     logs_deleted_at = models.DateTimeField(null=True, editable=False)
     container_gone_at = models.DateTimeField(null=True, editable=False)
