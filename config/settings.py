@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from csp import constants as csp
+
 from config import databases, pages
 from config import environment as _environment
 from config import logging as _logging
@@ -78,24 +80,35 @@ INSTALLED_APPS: list[str] = [
     "jobs",
     "hosts",
     # The other one does not look for the pages of each application.
-    "django.contrib.admin" if pages.are_served else "django.contrib.admin.apps.SimpleAdminConfig",
+    "admin_ui.apps.TallymanAdminConfig"
+    if pages.are_served
+    else "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
 ]
 if pages.are_served:
-    INSTALLED_APPS += ["django.contrib.messages", "django.contrib.staticfiles", "channels", "health_check"]
+    INSTALLED_APPS += [
+        "django.contrib.messages",
+        "django.contrib.staticfiles",
+        "channels",
+        "csp",
+        "django_htmx",
+        "health_check",
+    ]
 
 MIDDLEWARE: list[str] = [
     "healthcheck.middleware.any_host_for_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 
 TEMPLATES: list[dict[str, Any]] = [
@@ -185,6 +198,17 @@ SESSION_COOKIE_SECURE: bool = env.flag("SECURE_COOKIES", not DEBUG)
 CSRF_COOKIE_SECURE: bool = SESSION_COOKIE_SECURE
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
+# Nothing comes from another host, and nothing that is written into a page runs or paints there.
+CONTENT_SECURITY_POLICY: dict[str, Any] = {
+    "DIRECTIVES": {
+        "default-src": [csp.SELF],
+        "img-src": [csp.SELF, "data:"],  # Bootstrap's own drawings
+        "object-src": [csp.NONE],
+        "base-uri": [csp.SELF],
+        "form-action": [csp.SELF],
+        "frame-ancestors": [csp.NONE],
+    }
+}
 
 # W005, W021: whether the whole domain, with its other sites, is to be HTTPS only and preloaded is for the
 # owner of the domain to say (SECURE_HSTS_INCLUDE_SUBDOMAINS, SECURE_HSTS_PRELOAD), not for one site in it.

@@ -1,0 +1,48 @@
+// Links with data-dialog open in the page's dialog (without scripts they are pages); acts end in a toast.
+"use strict";
+(() => {
+  const frame = document.getElementById("dialog");
+  const body = document.getElementById("dialog-body");
+  const modal = () => bootstrap.Modal.getOrCreateInstance(frame);
+
+  const toast = (message, level) => {
+    const element = document.createElement("div");
+    element.className = `toast text-bg-${level}`;
+    element.innerHTML = '<div class="d-flex"><div class="toast-body"></div><button type="button" class="btn-close me-2 m-auto" data-bs-dismiss="toast" aria-label="Close"></button></div>';
+    element.querySelector(".toast-body").textContent = message;
+    document.getElementById("toasts").append(element);
+    element.addEventListener("hidden.bs.toast", () => element.remove());
+    new bootstrap.Toast(element, { delay: level === "success" ? 6000 : 15000 }).show();
+  };
+  window.tallyman.toast = toast;
+  window.tallyman.dialog = (url) => htmx.ajax("GET", url, { target: body, swap: "innerHTML" }).then(() => modal().show());
+  window.tallyman.show = (template) => {
+    body.replaceChildren(template.content.cloneNode(true));
+    modal().show();
+  };
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-dialog]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    window.tallyman.dialog(link.href);
+  });
+  frame.addEventListener("shown.bs.modal", () => {
+    const first = body.querySelector("[autofocus], input:not([type=hidden]), select, textarea");
+    if (first) first.focus();
+  });
+  // A server that refuses says so in plain words; nothing of it is swapped into the page.
+  document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.elt.hasAttribute("data-live")) return;
+    const words = { 403: "You may not do that.", 404: "It is not there any more." };
+    toast(words[event.detail.xhr.status] || `The server answered ${event.detail.xhr.status}. Nothing was changed; try again.`, "danger");
+  });
+  document.addEventListener("htmx:sendError", (event) => {
+    if (!event.detail.elt.hasAttribute("data-live")) toast("The server does not answer. Try again in a moment.", "danger");
+  });
+  document.body.addEventListener("acted", (event) => {
+    if (frame.classList.contains("show")) modal().hide();
+    toast(event.detail.message, event.detail.level);
+    window.tallyman.refresh();
+  });
+})();
