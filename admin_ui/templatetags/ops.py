@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django import template
 from django.templatetags.static import static
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from admin_ui import presenters
+from admin_ui import charts, presenters
 
 register = template.Library()
 
@@ -85,4 +86,18 @@ def live(content: str, name: str, url: str, every: int = 3, label: str = "") -> 
         every,
         format_html(' role="region" aria-label="{}"', label) if label else "",
         content,
+    )
+
+
+@register.simple_tag
+def spark(values: Sequence[float | None], label: str, top: float | None = None) -> SafeString:
+    """A small line of how a value went; `label` says it in words."""
+    lines = format_html_join("", '<polyline points="{}"/>', ((run,) for run in charts.spark(values, top=top)))
+    return format_html(
+        '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" '
+        'aria-label="{}">{}</svg>',
+        charts.SPARK_WIDTH,
+        charts.SPARK_HEIGHT,
+        label,
+        lines,
     )
