@@ -33,9 +33,7 @@ MENU = (
     Entry(
         "jobs", _("Jobs"), "admin:jobs_containerjob_changelist", "list-task", "j", "jobs.view_containerjob"
     ),
-    Entry(
-        "hosts", _("Hosts"), "admin:hosts_dockerhost_changelist", "hdd-network", "h", "hosts.view_dockerhost"
-    ),
+    Entry("hosts", _("Hosts"), "admin:hosts", "hdd-network", "h", "hosts.view_dockerhost"),
     Entry(
         "templates",
         _("Templates"),

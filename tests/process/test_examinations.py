@@ -1,4 +1,4 @@
-"""Connection tests, step by step, of hosts that are not in use: what each thing that may be wrong looks like."""
+"""Connection tests, step by step, of hosts that are not in use: what each thing that is wrong looks like."""
 
 from __future__ import annotations
 

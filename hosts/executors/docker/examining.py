@@ -29,7 +29,7 @@ def way_to(endpoint: Endpoint) -> list[Step]:
         return []
     if endpoint.socket_path:
         hint = (
-            "Is the engine running, and is its socket there? The supervisor's user must be allowed to use it: "
+            "Does the engine run, and is its socket there? The supervisor's user must be allowed to use it: "
             "usually by being in the group docker."
         )
         return [Step(name="Socket", run=lambda: _socket(endpoint), hint=hint)]
@@ -42,7 +42,7 @@ def way_to(endpoint: Endpoint) -> list[Step]:
         Step(
             name="TCP connection",
             run=lambda: _connect(endpoint),
-            hint="Does the engine listen on this port, and does a firewall let the supervisor's machine through?",
+            hint="Does the engine listen on this port, and does a firewall let us through?",
         ),
         Step(
             name="TLS certificate",
