@@ -21,7 +21,8 @@ class ConfigField:
 
     `kind`: `path` is a file or folder on the supervisor's machine, `secret` is kept encrypted and never
     shown again, `list` is several texts. `default` is what holds if nothing is said: it is shown, and not
-    stored. `choices` are the values of a `choice`. `is_advanced`: few people need it.
+    stored; a `flag` without one may be true, false, or left open. `choices` are the values of a `choice`.
+    `is_advanced`: few people need it.
     """
 
     name: str

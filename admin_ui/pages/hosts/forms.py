@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.boundfield import BoundField
+from django.utils.html import escape
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -167,37 +168,34 @@ def _plain(value: Any) -> str:
 
 def _form_field(one: ConfigField, *, is_set: bool) -> forms.Field:
     common: dict[str, Any] = {"label": one.label, "required": one.required, "help_text": _help(one)}
-    match one.kind:
-        case "number":
-            return _Number(**common)
-        case "flag":
-            return forms.BooleanField(**{**common, "required": False})
-        case "choice":
-            empty = [] if one.required else [("", _("(not said)"))]
-            return forms.ChoiceField(choices=[*empty, *((value, value) for value in one.choices)], **common)
-        case "list":
-            return _Lines(widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}), **common)
-        case "secret":
-            common["required"] = one.required and not is_set
-            state = _("A value is set; leave this empty to keep it.") if is_set else _("No value is set.")
-            common["help_text"] = f"{one.help} {state}".strip()
-            widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"})
-            return forms.CharField(widget=widget, strip=False, **common)
-        case _:
-            return forms.CharField(max_length=2000, **common)
+    if one.kind == "flag":
+        return _Flag(**common) if one.default is None else forms.BooleanField(**{**common, "required": False})
+    if one.kind == "choice":
+        empty = [] if one.required else [("", _("(not said)"))]
+        return forms.ChoiceField(choices=[*empty, *((value, value) for value in one.choices)], **common)
+    if one.kind == "secret":
+        return _secret_field(one, common, is_set=is_set)
+    if one.kind == "list":
+        return _Lines(widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}), **common)
+    return _Number(**common) if one.kind == "number" else forms.CharField(max_length=2000, **common)
+
+
+def _secret_field(one: ConfigField, common: dict[str, Any], *, is_set: bool) -> forms.Field:
+    state = _("A value is set; leave this empty to keep it.") if is_set else _("No value is set.")
+    told = {"required": one.required and not is_set, "help_text": f"{common['help_text']} {state}".strip()}
+    widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"})
+    return forms.CharField(widget=widget, strip=False, **{**common, **told})
 
 
 def _help(one: ConfigField) -> str:
-    from django.utils.html import escape
-
     where = _("On the supervisor's machine.") if one.kind == "path" else ""
     usual = _("Usually %(value)s.") % {"value": one.default} if one.default and one.kind != "flag" else ""
     return escape(" ".join(part for part in (one.help, where, usual) if part))
 
 
 def _shown(one: ConfigField, stored: Any) -> Any:
-    if one.kind == "flag":
-        return bool(one.default) if stored is None else stored
+    if one.kind == "flag" and one.default is not None:
+        return one.default if stored is None else stored
     if one.kind == "list" and isinstance(stored, Sequence) and not isinstance(stored, str):
         return "\n".join(map(str, stored))
     return stored
@@ -205,8 +203,8 @@ def _shown(one: ConfigField, stored: Any) -> Any:
 
 def _is_said(one: ConfigField, value: Any) -> bool:
     """Whether a value is more than what holds anyway."""
-    if one.kind == "flag":
-        return bool(value) is not bool(one.default)
+    if one.kind == "flag" and one.default is not None:
+        return bool(value) is not one.default
     return value not in (None, "", [])
 
 
@@ -214,6 +212,14 @@ class _Number(forms.FloatField):
     def clean(self, value: Any) -> Any:
         number = super().clean(value)
         return int(number) if number is not None and number == int(number) else number
+
+
+class _Flag(forms.TypedChoiceField):
+    """Yes, no, or nothing said: where that is neither."""
+
+    def __init__(self, **common: Any) -> None:
+        choices = [("", _("(not said)")), ("True", _("yes")), ("False", _("no"))]
+        super().__init__(choices=choices, coerce=lambda text: text == "True", empty_value=None, **common)
 
 
 class _Lines(forms.CharField):

@@ -49,16 +49,16 @@ def templates(host: DockerHost) -> list[dict[str, Any]]:
     """What was run there in the last day: templates with their images, how often, and how many failed."""
     tallies = Tally.objects.filter(minute__gt=Now() - _COUNTED_FOR, host_name=host.name).order_by()
     failed = ~Q(outcome__in=[Outcome.SUCCEEDED, Outcome.CANCELLED])
-    counted = tallies.values("template_name").annotate(count=Sum("count"), seconds=Sum("seconds"))
+    counted = tallies.values("template_name").annotate(total=Sum("count"), took=Sum("seconds"))
     counted = counted.annotate(failed=Sum("count", filter=failed))
-    found = list(counted.order_by("-count", "template_name")[:_TEMPLATES_SHOWN])
+    found = list(counted.order_by("-total", "template_name")[:_TEMPLATES_SHOWN])
     known = ContainerTemplate.objects.filter(name__in=[one["template_name"] for one in found])
     images = {name: (key, image) for key, name, image in known.values_list("pk", "name", "docker_image")}
     return [
         {
             **one,
             "failed": one["failed"] or 0,
-            "mean_seconds": one["seconds"] / one["count"] if one["count"] else None,
+            "mean_seconds": one["took"] / one["total"] if one["total"] else None,
             "pk": images.get(one["template_name"], (None, ""))[0],
             "image": images.get(one["template_name"], (None, ""))[1],
         }
