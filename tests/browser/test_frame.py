@@ -11,7 +11,7 @@ from tests.support.web import Web
 
 pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
-PAGES = ("/admin/",)
+PAGES = ("/admin/", "/admin/hosts/", "/admin/hosts/new/", "/admin/hosts/new/?kind=docker")
 
 
 @pytest.mark.parametrize("path", PAGES)

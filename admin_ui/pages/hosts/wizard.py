@@ -77,10 +77,7 @@ def _page(request: HttpRequest, form: HostForm, *, title: str, is_new: bool) -> 
     context: dict[str, Any] = {"form": form, "is_new": is_new, "limits": registry.limits(host.executor_type)}
     if not is_new:
         context["host"] = host
-    status = 422 if form.is_bound else 200
-    return base.render(
-        request, "admin_ui/host_form.html", context, title=title, section="hosts", status=status
-    )
+    return base.render(request, "admin_ui/host_form.html", context, title=title, section="hosts")
 
 
 def _kinds() -> list[dict[str, str]]:
