@@ -41,6 +41,7 @@ def drain(host_id: UUID, *, deadline_seconds: float | None = None, then: DrainTh
 def activate(host_id: UUID) -> None:
     """Let the host take jobs again, if it was cordoned, draining or switched off."""
     _want(host_id, availability=Availability.ACTIVE, is_active=True, **_NO_DEADLINE)
+    wakeups.notify_supervisors()  # one that was switched off has no worker to be woken
 
 
 def switch_off(host_id: UUID) -> None:

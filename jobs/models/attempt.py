@@ -50,9 +50,8 @@ class Attempt(models.Model):
     # Found by the unique (job, number): an index of its own would be one more to write to.
     job = models.ForeignKey(ContainerJob, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
-    host = models.ForeignKey(
-        DockerHost, on_delete=models.PROTECT, related_name="attempts", db_index=False
-    )  # found by attempt_of_host
+    # Found by attempt_open_on_host and attempt_ended_on_host, each with its condition.
+    host = models.ForeignKey(DockerHost, on_delete=models.PROTECT, related_name="attempts", db_index=False)
     host_name = models.CharField(max_length=100)
     epoch = models.BigIntegerField()
     state = models.CharField(max_length=10, choices=AttemptState, default=AttemptState.CLAIMED)
@@ -109,8 +108,6 @@ class Attempt(models.Model):
         ]
         # The conditions of the last two are such that SQLite sees them in queries with parameters, too.
         indexes = [
-            # Their ids grow with time: the newest of a host first.
-            models.Index(fields=["host", "-id"], name="attempt_of_host"),
             # Without the state: what moves from one to the next is not to be written to every index again.
             models.Index(fields=["host"], condition=_NOT_ENDED, name="attempt_open_on_host"),
             models.Index(
@@ -122,6 +119,12 @@ class Attempt(models.Model):
                 fields=["host", "ended_at"],
                 condition=models.Q(ended_at__isnull=False, container_gone_at=None),
                 name="attempt_has_container",
+            ),
+            # Ids grow with time: the newest of a host first.
+            models.Index(
+                fields=["host", "-id"],
+                condition=models.Q(ended_at__isnull=False),
+                name="attempt_ended_on_host",
             ),
         ]
 

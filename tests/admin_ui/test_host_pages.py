@@ -18,10 +18,13 @@ from django.utils import timezone
 from hosts.executors.config_fields import ConfigField
 from hosts.executors.contract import ContainerExecutor
 from hosts.models import Availability, DockerHost, HostRequest, HostSample, RequestVerb
+from jobs.models import Attempt
 from supervisor.models import Role, SupervisorProcess
-from tests.support.factories import make_host
+from tests.support.factories import make_host, make_job
 
 pytestmark = pytest.mark.django_db
+
+GROWING = ("jobs_containerjob", "jobs_attempt")
 
 
 @pytest.fixture
@@ -410,3 +413,59 @@ def test_executors_of_others_get_a_form_too(operator: Client, settings: object) 
     )
     two = DockerHost.objects.get(name="two")
     assert (two.connection_string, two.executor_config) == ("mine://x", {"any": [1]})
+
+
+def plans_of(client: Client, name: str, *args: object) -> list[str]:
+    """How the database finds what a page reads of the tables that grow with jobs, a line for each step."""
+    seen: list[tuple[str, object]] = []
+
+    def note(execute: Callable[..., object], sql: str, params: object, many: bool, context: object) -> object:
+        seen.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        page(client, name, *args)
+    lines = []
+    for sql, params in seen:
+        if sql.lstrip().startswith("SELECT") and '"jobs_' in sql:
+            with connection.cursor() as cursor:
+                if connection.vendor == "postgresql":
+                    cursor.execute(
+                        "SET LOCAL enable_seqscan = off"
+                    )  # small tables are scanned whatever there is
+                    cursor.execute(f"EXPLAIN {sql}", params)
+                    lines += [row[0] for row in cursor.fetchall()]
+                else:
+                    cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+                    lines += [row[3] for row in cursor.fetchall()]
+    return lines
+
+
+def test_pages_read_of_what_ended_only_what_they_show(operator: Client) -> None:
+    host, job, ago = make_host("alpha"), make_job(), timezone.now()
+    Attempt.objects.bulk_create(
+        Attempt(
+            job=job,
+            number=n,
+            host=host,
+            host_name="alpha",
+            epoch=1,
+            state="ended",
+            outcome="succeeded",
+            ended_at=ago,
+        )
+        for n in range(1, 300)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    for name, args in (("admin:hosts", ()), ("admin:host", (host.pk,))):
+        lines = plans_of(operator, name, *args)
+        whole = [
+            line
+            for line in lines
+            if any(f"{kind} {table}" in line for kind in ("SCAN", "Seq Scan on") for table in GROWING)
+        ]
+        assert whole == [], name
+    assert any("attempt_ended_on_host" in line for line in lines), (
+        "the newest of a host are found without a sort"
+    )

@@ -15,7 +15,7 @@ from admin_ui.admin.hosts import answer_to
 from admin_ui.pages.hosts import audit
 from hosts.models import DockerHost, HostRequest
 from jobs.models import Attempt, ContainerTemplate, Tally
-from jobs.states import AttemptState, Outcome
+from jobs.states import Outcome
 
 _RUNNING_SHOWN, _RECENT_SHOWN, _EVENTS_SHOWN, _TEMPLATES_SHOWN = 50, 10, 20, 10
 _COUNTED_FOR = timedelta(hours=24)
@@ -40,7 +40,7 @@ def running(host: DockerHost) -> Sequence[Attempt]:
 
 def recent(host: DockerHost) -> Sequence[Attempt]:
     """What ended there last, the newest first."""
-    attempts = Attempt.objects.filter(host=host, state=AttemptState.ENDED)
+    attempts = Attempt.objects.filter(host=host, ended_at__isnull=False)
     attempts = attempts.select_related("job", "job__template").defer("spec", "measured")
     return list(attempts.order_by("-id")[:_RECENT_SHOWN])
 

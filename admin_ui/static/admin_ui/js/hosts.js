@@ -42,8 +42,19 @@
     });
   }
   // What is being typed, or a menu that is open, is not taken away by an answer that comes just then.
-  const isHeld = () => document.activeElement.matches("[data-hold]")
-    || document.querySelector("[data-live] .dropdown-menu.show");
+  const HELD_FOR_MS = 15000;
+  let heldUntil = 0;
+  const hold = (event) => {
+    if (event.target.closest("[data-hold], [data-live] .dropdown")) heldUntil = Date.now() + HELD_FOR_MS;
+  };
+  for (const kind of ["focusin", "input", "shown.bs.dropdown"]) document.addEventListener(kind, hold);
+  const isHeld = () => Date.now() < heldUntil && (document.activeElement.matches("[data-hold]")
+    || document.querySelector("[data-live] .dropdown-menu.show"));
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const { elt, xhr, successful } = event.detail;
+    const refused = !successful || (xhr.getResponseHeader("HX-Trigger") || "").includes('"danger"');
+    if (elt.matches("[data-hold]") && refused) elt.value = elt.defaultValue;
+  });
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.detail.elt.hasAttribute("data-live") && isHeld()) event.preventDefault();
   });
