@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from django.urls import URLPattern, path
 
@@ -40,11 +39,4 @@ def _of_hosts() -> list[URLPattern]:
         path("parts/hosts/<uuid:host_id>/head/", host_detail.head, name="part_host_head"),
         path("parts/hosts/<uuid:host_id>/body/", host_detail.body, name="part_host_body"),
         path("parts/hosts/<uuid:host_id>/test/", host_testing.steps, name="part_host_test"),
-        path("jobs/<uuid:job_id>/", _job_stub, name="job"),  # stub: part JOB
     ]
-
-
-def _job_stub(request: Any, job_id: Any) -> Any:  # stub: part JOB
-    from django.shortcuts import redirect
-
-    return redirect("admin:jobs_containerjob_change", job_id)
