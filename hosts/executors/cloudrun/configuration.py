@@ -42,6 +42,12 @@ FIELDS = (
         help="Empty: Application Default Credentials of the supervisor's machine.",
     ),
     ConfigField(
+        name="credentials_json",
+        label="Or what stands in that file",
+        kind="secret",
+        help="The JSON of the key, whole.",
+    ),
+    ConfigField(
         name="service_account",
         label="Jobs run as",
         help="The e-mail address of a service account; empty: the project's default compute account.",

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('hosts', '0009_steps_of_tests'),
-        ('jobs', '0012_placement_and_limits'),
+        ('jobs', '0013_start_deadline_of_what_is_starting'),
     ]
 
     operations = [
