@@ -57,4 +57,9 @@ def _bad_hosts() -> list[DockerHost]:
 
 def _of_host(host: DockerHost) -> Alert:
     says = {"name": host.name, "state": host.get_state_display().lower()}
-    return Alert("danger", _("Host %(name)s is %(state)s.") % says, host.state_reason, reverse("admin:index"))
+    return Alert(
+        "danger",
+        _("Host %(name)s is %(state)s.") % says,
+        host.state_reason,
+        reverse("admin:host", args=[host.pk]),
+    )

@@ -9,6 +9,12 @@ from django.urls import URLPattern, path, re_path, reverse
 
 from admin_ui.pages import dashboard, log
 from admin_ui.pages.alerts import alerts
+from admin_ui.pages.hosts import acts as host_acts
+from admin_ui.pages.hosts import charts as host_charts
+from admin_ui.pages.hosts import detail as host_detail
+from admin_ui.pages.hosts import listing as host_listing
+from admin_ui.pages.hosts import testing as host_testing
+from admin_ui.pages.hosts import wizard as host_wizard
 from admin_ui.pages.job import new as job_new
 from admin_ui.pages.job import page as job
 from admin_ui.pages.job import resources
@@ -24,6 +30,7 @@ def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
         *_JOB,
         *_JOBS,
         *_LOG,
+        *_HOSTS,
         *_STUBS,
     ]
 
@@ -58,6 +65,22 @@ _LOG = [
 ]
 
 
+_HOSTS = [
+    path("hosts/", host_listing.hosts, name="hosts"),
+    path("hosts/new/", host_wizard.new, name="host_new"),
+    path("hosts/act/<slug:verb>/", host_acts.act, name="host_act"),
+    path("hosts/<uuid:host_id>/", host_detail.host, name="host"),
+    path("hosts/<uuid:host_id>/settings/", host_wizard.edit, name="host_edit"),
+    path("hosts/<uuid:host_id>/test/", host_testing.test, name="host_test"),
+    path("hosts/<uuid:host_id>/weight/", host_listing.weight, name="host_weight"),
+    path("hosts/<uuid:host_id>/chart/<slug:name>/", host_charts.chart, name="host_chart"),
+    path("parts/hosts/", host_listing.table, name="part_hosts"),
+    path("parts/hosts/<uuid:host_id>/head/", host_detail.head, name="part_host_head"),
+    path("parts/hosts/<uuid:host_id>/body/", host_detail.body, name="part_host_body"),
+    path("parts/hosts/<uuid:host_id>/test/", host_testing.steps, name="part_host_test"),
+]
+
+
 def _stub(name: str) -> Callable[..., HttpResponseRedirect]:
     def view(_request: HttpRequest, **kwargs: object) -> HttpResponseRedirect:
         return HttpResponseRedirect(reverse(name, args=list(kwargs.values())))
@@ -66,7 +89,6 @@ def _stub(name: str) -> Callable[..., HttpResponseRedirect]:
 
 
 _STUBS = [
-    path("hosts/<uuid:host_id>/", _stub("admin:hosts_dockerhost_change"), name="host"),  # stub: part HOSTS
     path(
         "templates/<uuid:pk>/", _stub("admin:jobs_containertemplate_change"), name="template"
     ),  # stub: OVERVIEW

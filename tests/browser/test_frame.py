@@ -15,6 +15,8 @@ PAGES = (
     "/admin/",
     "/admin/jobs/?longer=5m",
     "/admin/jobs/new/",
+    "/admin/hosts/",
+    "/admin/hosts/new/?kind=docker",
 )
 
 
