@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,8 +12,9 @@ from django.db.models.functions import Now
 from jobs import kinds, limits, obstacles, placement, reasons
 from jobs.blockers import Blockers
 from jobs.kinds import Kind
-from jobs.models import ContainerJob
+from jobs.models import ContainerJob, ContainerTemplate
 from jobs.models.job import Hold
+from jobs.placement import HostFacts
 from jobs.states import JobStatus
 
 
@@ -50,7 +52,7 @@ def explain(job: ContainerJob) -> Explanation:
         raise ContainerJob.DoesNotExist(f"There is no job {job.pk}.")
     hosts = list(obstacles.hosts())
     blockers = Blockers(hosts, reasons.host_reason)
-    verdicts = _verdicts(kind, blockers)
+    verdicts = _verdicts(kind, blockers.facts)
     return Explanation(
         job=job.pk,
         status=job.status,
@@ -61,10 +63,61 @@ def explain(job: ContainerJob) -> Explanation:
     )
 
 
-def _verdicts(kind: Kind, blockers: Blockers) -> list[HostVerdict]:
-    refusals = {one.id: placement.why_not(one, kind.needs) for one in blockers.facts}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a job of a template would go now. `blocked` says why nowhere; empty if a host would take it."""
+
+    hosts: list[HostVerdict]
+    blocked: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How many of the hosts would take a job of a template now, and why none would."""
+
+    hosts: int
+    of: int
+    blocked: str
+
+
+def places(template: ContainerTemplate) -> Places:
+    """Where a job that is nothing but the template's would go now."""
+    blockers, candidates = _look()
+    kind = kinds.of_template(template)
+    blocker = blockers.of(kind)
+    return Places(hosts=_verdicts(kind, candidates), blocked=blocker.text if blocker else "")
+
+
+def openings(templates: Iterable[ContainerTemplate]) -> dict[UUID, Opening]:
+    """The same of many templates, in numbers, by one look at hosts and limits.
+
+    The templates should have their `network_assignments` prefetched.
+    """
+    blockers, candidates = _look()
+    found = {}
+    for template in templates:
+        kind = kinds.of_template(template)
+        willing = 0
+        if not blockers.full_limit(kind):
+            willing = sum(not placement.why_not(one, kind.needs) for one in candidates)
+        blocker = None if willing else blockers.of(kind)
+        text = blocker.text if blocker else ""
+        found[template.pk] = Opening(hosts=willing, of=len(candidates), blocked=text)
+    return found
+
+
+def _look() -> tuple[Blockers, list[HostFacts]]:
+    """What decides about jobs now, and the hosts that were not removed."""
+    hosts = list(obstacles.hosts())
+    blockers = Blockers(hosts, reasons.host_reason)
+    used = {host.pk for host in hosts if not host.archived_at}
+    return blockers, [one for one in blockers.facts if one.id in used]
+
+
+def _verdicts(kind: Kind, candidates: Sequence[HostFacts]) -> list[HostVerdict]:
+    refusals = {one.id: placement.why_not(one, kind.needs) for one in candidates}
     ordered = sorted(
-        blockers.facts,
+        candidates,
         key=lambda one: (
             bool(refusals[one.id]),
             *(-part for part in placement.rank(one, kind.needs)),

@@ -76,6 +76,40 @@ def of_job(job_id: UUID) -> Kind | None:
     return _kind(rows[0], _uuid(rows[0][0]), _asks(rows)) if rows else None
 
 
+def of_jobs(job_ids: Sequence[UUID]) -> dict[UUID, Kind]:
+    """The kinds of some jobs, by their ids; those that do not exist are missing."""
+    if not job_ids:
+        return {}
+    marks = ", ".join(["%s"] * len(job_ids))
+    sql = f"SELECT j.id, {_columns(connection.vendor)} FROM jobs_containerjob j {_TEMPLATE}"
+    rows = batches.execute(f"{sql} WHERE j.id IN ({marks})", [key(job_id) for job_id in job_ids])
+    asks = _asks([row[1:] for row in rows])
+    return {_as_uuid(row[0]): _kind(row[1:], _uuid(row[1]), asks) for row in rows}
+
+
+def of_template(template: ContainerTemplate) -> Kind:
+    """The kind of a job that is nothing but the template's."""
+    cpus, keys = template.cpu_limit, (template.limit_key,)
+    return Kind(
+        host_key=None,
+        template_key=key(template.pk),
+        template_name=template.name,
+        override_image="",
+        limit_key="",
+        max_concurrent=template.max_concurrent,
+        needs=JobNeeds(
+            image=template.docker_image,
+            executor=template.required_executor,
+            required_labels=template.required_labels,
+            preferred_labels=template.preferred_labels,
+            asks=needs_of_template(template),
+            memory_bytes=(template.memory_limit or 0) * 1024**2,
+            cpu_millis=round(float(cpus or 0) * 1000),
+            limits=limits.names(key(template.pk), template.max_concurrent, keys),
+        ),
+    )
+
+
 def key(value: UUID) -> Any:
     """An id as the database has it."""
     return DockerHost._meta.pk.get_db_prep_value(value, connection)
@@ -123,7 +157,7 @@ def _asks(rows: Sequence[Sequence[Any]]) -> dict[Any, frozenset[str]]:
     missing = [one for one in versions if one not in asks]
     if not missing:
         return asks
-    templates = ContainerTemplate.objects.filter(pk__in=missing)
+    templates = ContainerTemplate.objects.filter(pk__in=missing).prefetch_related("network_assignments")
     read = {key(template.pk): needs_of_template(template) for template in templates}
     if len(_kept) > _MOST_KEPT:
         _kept.clear()
@@ -160,4 +194,8 @@ def _json(value: Any) -> Any:
 
 
 def _uuid(value: Any) -> UUID | None:
+    return UUID(value) if isinstance(value, str) else value
+
+
+def _as_uuid(value: Any) -> UUID:
     return UUID(value) if isinstance(value, str) else value

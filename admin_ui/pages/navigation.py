@@ -39,7 +39,7 @@ MENU = (
     Entry(
         "templates",
         _("Templates"),
-        "admin:jobs_containertemplate_changelist",
+        "admin:templates",
         "collection",
         "t",
         "jobs.view_containertemplate",
@@ -47,7 +47,7 @@ MENU = (
     Entry(
         "supervisor",
         _("Supervisor"),
-        "admin:supervisor_supervisorprocess_changelist",
+        "admin:supervisor",
         "diagram-3",
         "s",
         "supervisor.view_supervisorprocess",

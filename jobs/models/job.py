@@ -47,7 +47,10 @@ class ContainerJob(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    template = models.ForeignKey(ContainerTemplate, on_delete=models.PROTECT, related_name="jobs")
+    # Found by `job_template_newest`: an index of its own would be one more to write to.
+    template = models.ForeignKey(
+        ContainerTemplate, on_delete=models.PROTECT, related_name="jobs", db_index=False
+    )
     docker_host = models.ForeignKey(
         DockerHost,
         on_delete=models.PROTECT,
@@ -187,6 +190,12 @@ class ContainerJob(models.Model):
             ),
             models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["status", "-created_at", "-id"], name="job_status_newest"),
+            models.Index(fields=["template", "-created_at", "-id"], name="job_template_newest"),
+            models.Index(
+                fields=["-completed_at"],
+                condition=models.Q(status__in=["failed", "timeout"]),
+                name="job_newest_failures",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=JobStatus.values), name="job_status_known"),

@@ -29,7 +29,11 @@
     paths: one.kind === "bars" ? uPlot.paths.bars({ size: [0.8, 40] }) : undefined,
     points: { show: one.kind !== "bars" && one.values.length < 3 },
     spanGaps: false,
-    value: (_chart, value) => (value == null ? "–" : says[unit](value)),
+    // What is drawn of stacked ones is a sum; what is said is the value itself.
+    value: (_chart, value, _series, at) => {
+      const own = at == null || !one.values ? value : one.values[at];
+      return own == null || value == null ? "–" : says[unit](own);
+    },
   });
 
   const options = (answer, width) => {
@@ -63,7 +67,7 @@
       charts.delete(element);
       return;
     }
-    const data = [answer.times, ...lines(answer).map((one) => one.values)];
+    const data = [answer.times, ...lines(answer).map((one) => one.drawn || one.values)];
     charts.set(element, new uPlot(options(answer, element.clientWidth || 300), data, element));
   };
 
