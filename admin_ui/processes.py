@@ -14,12 +14,13 @@ from supervisor.models import HEARTBEAT_STALE_AFTER, Down, Role, SupervisorProce
 Record = dict[str, Any]
 _ORDER = (Role.MASTER, Role.STANDALONE, Role.CLERK, Role.WORKER)
 _FIGURES = ("rss_bytes", "uss_bytes", "cpu_seconds", "open_files", "threads", "restarts", "jobs_held")
+_COLUMNS = [field.name for field in SupervisorProcess._meta.concrete_fields]
 
 
 def tree() -> Record:
     """The supervisors, by machine, each with its processes; and whether all claims are paused."""
     now = timezone.now()
-    rows = SupervisorProcess.objects.select_related("host").defer("host__secret_config")
+    rows = SupervisorProcess.objects.select_related("host").only(*_COLUMNS, "host__name")
     ordered = sorted(rows, key=lambda row: (row.machine, str(row.supervisor), *_place(row)))
     supervisors = [
         {"machine": machine, "id": str(supervisor), "processes": [_record(row, now) for row in own]}

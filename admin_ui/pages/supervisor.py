@@ -11,13 +11,14 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from admin_ui import processes
 from admin_ui.admin.hosts import answer_to
-from admin_ui.pages import base
+from admin_ui.pages import base, links
 from admin_ui.pages.overview.board import HOSTS, JOBS, PROCESSES
 from admin_ui.processes import Record
 from hosts.models import Availability, DockerHost, HostRequest, RequestVerb
@@ -42,6 +43,7 @@ class Row:
     label: str
     trouble: str
     troubled_since: datetime | None
+    host_url: str = ""
     jobs: list[dict[str, Any]] = field(default_factory=list)
     jobs_left_out: int = 0
 
@@ -73,6 +75,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     found = processes.tree()
     hosts = {host.pk: host for host in obstacles.hosts()}
     jobs = _jobs() if request.user.has_perm(JOBS) else {}
+    may_see_hosts = request.user.has_perm(HOSTS)
     supervisors = [
         {
             **one,
@@ -82,7 +85,6 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         for one in found["supervisors"]
     ]
     shown = {row.host.pk for one in supervisors for row in one["rows"] if row.host}
-    may_see_hosts = request.user.has_perm(HOSTS)
     return {
         "supervisors": supervisors,
         "paused": found["paused"],
@@ -96,6 +98,9 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "requests": _requests(),
         "may_act": request.user.has_perm(MAY_ACT),
         "may_see_hosts": may_see_hosts,
+        "acts": {
+            verb: reverse("admin:supervisor_act", args=[verb]) for verb in ("pause", "resume", "restart")
+        },
     }
 
 
@@ -106,6 +111,7 @@ def _leads(one: Record) -> bool:
 def _rows(
     records: Iterable[Record], hosts: dict[UUID, DockerHost], jobs: dict[UUID, list[dict[str, Any]]]
 ) -> Iterable[Row]:
+    host_url = links.to("admin:host")
     for record in records:
         host = hosts.get(UUID(record["host_id"])) if record["host_id"] else None
         held = jobs.get(host.pk, []) if host else []
@@ -117,6 +123,7 @@ def _rows(
             label=label,
             trouble=processes.trouble(record),
             troubled_since=processes.troubled_since(record),
+            host_url=host_url(host.pk) if host else "",
             jobs=held[:_JOBS_SHOWN],
             jobs_left_out=max(0, len(held) - _JOBS_SHOWN),
         )
@@ -132,9 +139,10 @@ def _jobs() -> dict[UUID, list[dict[str, Any]]]:
     """The jobs that hold a slot, newest first, by the host that runs them. One query."""
     holding = Attempt.objects.open().holding_slots().order_by("-claimed_at")
     found: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
-    columns = ("host_id", "job_id", "job__name", "job__template__name", "state")
-    for row in holding.values(*columns)[:_ATTEMPTS_READ]:
-        found[row["host_id"]].append(row)
+    columns = ("host_id", "job_id", "job__name", "job__template__name")
+    job_url = links.to("admin:job")
+    for host_id, job_id, name, template in holding.values_list(*columns)[:_ATTEMPTS_READ]:
+        found[host_id].append({"url": job_url(job_id), "name": name or template})
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -15,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from admin_ui import limits
+from admin_ui.commands import argv
 from admin_ui.pages import base, template_stats
 from admin_ui.pages.dashboard import finished_chart
 from admin_ui.pages.overview.board import HOSTS, JOBS, TEMPLATES
@@ -87,14 +87,6 @@ def _settings(template: ContainerTemplate) -> dict[str, Any]:
         "variables": [_variable(one) for one in template.environment_variables.all()],
         "networks": list(template.network_assignments.all()),
     }
-
-
-def argv(template: ContainerTemplate) -> list[str] | None:
-    """The command as its container runs it, word by word; None if it cannot be read."""
-    try:
-        return [*shlex.split(template.entrypoint), *shlex.split(template.command)]
-    except ValueError:
-        return None
 
 
 def _options(template: ContainerTemplate) -> Iterator[tuple[str, str]]:

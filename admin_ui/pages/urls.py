@@ -20,7 +20,7 @@ def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
         path("charts/finished/", dashboard.finished, name="chart_finished"),
         path("supervisor/", supervisor.page, name="supervisor"),
         path("parts/supervisor/", supervisor.tree, name="part_supervisor"),
-        path("supervisor/<slug:verb>/", supervisor_acts.act, name="supervisor_act"),
+        path("supervisor/act/<slug:verb>/", supervisor_acts.act, name="supervisor_act"),
         path("templates/", templates.page, name="templates"),
         path("parts/templates/", templates.rows, name="part_templates"),
         path("templates/<uuid:pk>/", template.page, name="template"),

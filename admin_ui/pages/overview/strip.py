@@ -9,8 +9,8 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db.models.functions import Now
-from django.urls import reverse
 
+from admin_ui.pages import links
 from admin_ui.pages.overview.board import Board
 from hosts.models import Availability, DockerHost, HostSample
 from jobs.obstacles import Obstacle, own_obstacle
@@ -39,8 +39,8 @@ class HostCard:
 def cards(board: Board) -> list[HostCard]:
     """At most `MOST_SHOWN` of the hosts in use: those that are down first, then the fullest. One query."""
     shown = sorted(board.active, key=_place)[:MOST_SHOWN]
-    samples = _samples([host.pk for host in shown])
-    return [_card(host, samples[host.pk]) for host in shown]
+    samples, url = _samples([host.pk for host in shown]), links.to("admin:host")
+    return [_card(host, url(host.pk), samples[host.pk]) for host in shown]
 
 
 def _place(host: DockerHost) -> tuple[bool, float, str]:
@@ -56,11 +56,11 @@ def _samples(hosts: Sequence[UUID]) -> dict[UUID, list[tuple[float | None, float
     return found
 
 
-def _card(host: DockerHost, samples: Sequence[tuple[float | None, float | None]]) -> HostCard:
+def _card(host: DockerHost, url: str, samples: Sequence[tuple[float | None, float | None]]) -> HostCard:
     word, label = state(host)
     return HostCard(
         name=host.name,
-        url=reverse("admin:host", args=[host.pk]),
+        url=url,
         word=word,
         label=label,
         reason=host.state_reason,

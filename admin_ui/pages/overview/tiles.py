@@ -115,7 +115,7 @@ def _supervisor(board: Board) -> Tile:
         note = _("last sign") if beats else _("start one: manage.py supervise")
         return Tile(label, _("None"), url, note, max(beats, default=None), "is-bad")
     workers = [one for one in board.processes if one["role"] == "worker" and not one["is_stale"]]
-    note = ngettext("%(count)s worker, running", "%(count)s workers, running", len(workers))
+    note = ngettext("%(count)s worker, up", "%(count)s workers, up", len(workers))
     oldest = min(one["started_at"] for one in board.heads)
     figure = _("Beating") if len(board.heads) == 1 else _("%(count)s beating") % {"count": len(board.heads)}
     return Tile(label, figure, url, note % {"count": len(workers)}, oldest)
