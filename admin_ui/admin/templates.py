@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db import models
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
@@ -115,17 +115,19 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
     def as_argv(self, template: ContainerTemplate) -> str:
         words = argv(template)
         if words is None:
-            return _("It cannot be read: a quote is open.")
-        return format_html_join(" ", "<code>{}</code>", ((word,) for word in words)) or _("the image's own")
+            return str(_("It cannot be read: a quote is open."))
+        return format_html_join(" ", "<code>{}</code>", ((word,) for word in words)) or str(
+            _("the image's own")
+        )
 
     @admin.display(description=_("hosts that cannot run it"))
     def not_on(self, template: ContainerTemplate) -> str:
         return " ".join(_unable(template)) or NOTHING
 
-    def response_post_save_add(self, request: HttpRequest, obj: ContainerTemplate) -> HttpResponse:
+    def response_post_save_add(self, request: HttpRequest, obj: ContainerTemplate) -> HttpResponseRedirect:
         return HttpResponseRedirect(reverse("admin:template", args=[obj.pk]))
 
-    def response_post_save_change(self, request: HttpRequest, obj: ContainerTemplate) -> HttpResponse:
+    def response_post_save_change(self, request: HttpRequest, obj: ContainerTemplate) -> HttpResponseRedirect:
         return HttpResponseRedirect(reverse("admin:template", args=[obj.pk]))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
