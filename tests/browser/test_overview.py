@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import override_settings
 from playwright.sync_api import expect
 
 from hosts.models import Availability, DockerHost, HostRequest
@@ -66,7 +68,7 @@ def test_a_worker_is_paused_resumed_and_restarted_and_the_answers_are_shown(
     screen: OpenScreen, supervised: None, host: DockerHost
 ) -> None:
     page = screen().open("/admin/supervisor/")
-    row = page.locator("tr.role-worker")
+    row = page.locator("tr.role-worker[data-row]")
     expect(row).to_contain_text("here")
     pid = SupervisorProcess.objects.get(role=Role.WORKER).pid
 
@@ -126,7 +128,10 @@ def test_the_editing_pages_have_the_same_bar_keys_and_theme(
     assert page.evaluate(background) == shown, "both are the same colour"
 
 
-def test_a_person_logs_in_by_the_form(screen: OpenScreen) -> None:
+def test_a_person_logs_in_by_the_form(screen: OpenScreen, admin: User) -> None:
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.PBKDF2PasswordHasher"]):
+        admin.set_password("a password")  # as the web process reads it
+    admin.save()
     one = screen()
     one.page.context.clear_cookies()
     page = one.open("/admin/templates/")
@@ -137,5 +142,5 @@ def test_a_person_logs_in_by_the_form(screen: OpenScreen) -> None:
     expect(page.get_by_role("alert")).to_contain_text("correct")
     page.get_by_label("Password").fill("a password")
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/admin/templates/")
+    page.wait_for_url(f"{one.base}/admin/templates/")
     expect(page.locator("h1")).to_have_text("Templates")

@@ -66,10 +66,15 @@ def _card(host: DockerHost, url: str, samples: Sequence[tuple[float | None, floa
         reason=host.state_reason,
         held=host.held,  # type: ignore[attr-defined]  # annotated
         slots=host.max_concurrent_jobs,
-        cpu=[cpu for cpu, _ in samples] if any(cpu is not None for cpu, _ in samples) else [],
-        memory=[used for _, used in samples] if any(used is not None for _, used in samples) else [],
+        cpu=_line([cpu for cpu, _ in samples]),
+        memory=_line([used for _, used in samples]),
         memory_bytes=host.engine_memory_bytes,
     )
+
+
+def _line(values: list[float | None]) -> list[float | None]:
+    """The values, if there are enough of them for a line."""
+    return values if sum(value is not None for value in values) > 1 else []
 
 
 def state(host: DockerHost) -> tuple[str, str]:
