@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,6 @@ from jobs.blockers import Blockers
 from jobs.kinds import Kind
 from jobs.models import ContainerJob, ContainerTemplate
 from jobs.models.job import Hold
-from jobs.placement import HostFacts
 from jobs.states import JobStatus
 
 
@@ -52,7 +51,7 @@ def explain(job: ContainerJob) -> Explanation:
         raise ContainerJob.DoesNotExist(f"There is no job {job.pk}.")
     hosts = list(obstacles.hosts())
     blockers = Blockers(hosts, reasons.host_reason)
-    verdicts = _verdicts(kind, blockers.facts)
+    verdicts = _verdicts(kind, blockers)
     return Explanation(
         job=job.pk,
         status=job.status,
@@ -82,10 +81,9 @@ class Opening:
 
 def places(template: ContainerTemplate) -> Places:
     """Where a job that is nothing but the template's would go now."""
-    blockers, candidates = _look()
-    kind = kinds.of_template(template)
+    blockers, kind = _look(), _kind_of(template)
     blocker = blockers.of(kind)
-    return Places(hosts=_verdicts(kind, candidates), blocked=blocker.text if blocker else "")
+    return Places(hosts=_verdicts(kind, blockers), blocked=blocker.text if blocker else "")
 
 
 def openings(templates: Iterable[ContainerTemplate]) -> dict[UUID, Opening]:
@@ -93,31 +91,35 @@ def openings(templates: Iterable[ContainerTemplate]) -> dict[UUID, Opening]:
 
     The templates should have their `network_assignments` prefetched.
     """
-    blockers, candidates = _look()
+    blockers = _look()
     found = {}
     for template in templates:
-        kind = kinds.of_template(template)
+        kind = _kind_of(template)
         willing = 0
         if not blockers.full_limit(kind):
-            willing = sum(not placement.why_not(one, kind.needs) for one in candidates)
+            willing = sum(not placement.why_not(one, kind.needs) for one in blockers.facts)
         blocker = None if willing else blockers.of(kind)
         text = blocker.text if blocker else ""
-        found[template.pk] = Opening(hosts=willing, of=len(candidates), blocked=text)
+        found[template.pk] = Opening(hosts=willing, of=len(blockers.facts), blocked=text)
     return found
 
 
-def _look() -> tuple[Blockers, list[HostFacts]]:
-    """What decides about jobs now, and the hosts that were not removed."""
-    hosts = list(obstacles.hosts())
-    blockers = Blockers(hosts, reasons.host_reason)
-    used = {host.pk for host in hosts if not host.archived_at}
-    return blockers, [one for one in blockers.facts if one.id in used]
+def _look() -> Blockers:
+    """What decides about jobs now, on the hosts that were not removed."""
+    hosts = [host for host in obstacles.hosts() if not host.archived_at]
+    blockers, used = Blockers(hosts, reasons.host_reason), {host.pk for host in hosts}
+    blockers.facts = [one for one in blockers.facts if one.id in used]
+    return blockers
 
 
-def _verdicts(kind: Kind, candidates: Sequence[HostFacts]) -> list[HostVerdict]:
-    refusals = {one.id: placement.why_not(one, kind.needs) for one in candidates}
+def _kind_of(template: ContainerTemplate) -> Kind:
+    return kinds.of_new(template, host_id=None, image="", limit_key="")
+
+
+def _verdicts(kind: Kind, blockers: Blockers) -> list[HostVerdict]:
+    refusals = {one.id: placement.why_not(one, kind.needs) for one in blockers.facts}
     ordered = sorted(
-        candidates,
+        blockers.facts,
         key=lambda one: (
             bool(refusals[one.id]),
             *(-part for part in placement.rank(one, kind.needs)),

@@ -69,13 +69,6 @@ def pending(host_id: UUID | None) -> list[Kind]:
     return [_kind(row, host_id, asks) for row in rows]
 
 
-def of_job(job_id: UUID) -> Kind | None:
-    """The kind of one job, whatever its status; None if there is no such job."""
-    sql = f"SELECT {_columns(connection.vendor)} FROM jobs_containerjob j {_TEMPLATE} WHERE j.id = %s"
-    rows = batches.execute(sql, [key(job_id)])
-    return _kind(rows[0], _uuid(rows[0][0]), _asks(rows)) if rows else None
-
-
 def of_jobs(job_ids: Sequence[UUID]) -> dict[UUID, Kind]:
     """The kinds of some jobs, by their ids; those that do not exist are missing."""
     if not job_ids:
@@ -87,27 +80,22 @@ def of_jobs(job_ids: Sequence[UUID]) -> dict[UUID, Kind]:
     return {_as_uuid(row[0]): _kind(row[1:], _uuid(row[1]), asks) for row in rows}
 
 
-def of_template(template: ContainerTemplate) -> Kind:
-    """The kind of a job that is nothing but the template's."""
-    cpus, keys = template.cpu_limit, (template.limit_key,)
-    return Kind(
-        host_key=None,
-        template_key=key(template.pk),
-        template_name=template.name,
-        override_image="",
-        limit_key="",
-        max_concurrent=template.max_concurrent,
-        needs=JobNeeds(
-            image=template.docker_image,
-            executor=template.required_executor,
-            required_labels=template.required_labels,
-            preferred_labels=template.preferred_labels,
-            asks=needs_of_template(template),
-            memory_bytes=(template.memory_limit or 0) * 1024**2,
-            cpu_millis=round(float(cpus or 0) * 1000),
-            limits=limits.names(key(template.pk), template.max_concurrent, keys),
-        ),
+def of_job(job_id: UUID) -> Kind | None:
+    """The kind of one job, whatever its status; None if there is no such job."""
+    sql = f"SELECT {_columns(connection.vendor)} FROM jobs_containerjob j {_TEMPLATE} WHERE j.id = %s"
+    rows = batches.execute(sql, [key(job_id)])
+    return _kind(rows[0], _uuid(rows[0][0]), _asks(rows)) if rows else None
+
+
+def of_new(template: ContainerTemplate, *, host_id: UUID | None, image: str, limit_key: str) -> Kind:
+    """The kind that a job of the template would be of; an empty image is the template's."""
+    host_key, template_key = host_id and key(host_id), key(template.pk)
+    columns = (
+        *(host_key, template_key, image, limit_key, template.name, template.docker_image),
+        *(template.required_executor, template.required_labels, template.preferred_labels),
+        *(template.memory_limit, template.cpu_limit, template.max_concurrent, template.limit_key, None),
     )
+    return _kind(columns, host_id, {template_key: needs_of_template(template)})
 
 
 def key(value: UUID) -> Any:

@@ -47,7 +47,7 @@ class ContainerJob(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    # Found by `job_template_newest`: an index of its own would be one more to write to.
+    # Found by the index of a template's newest jobs: one of its own would be one more to write to.
     template = models.ForeignKey(
         ContainerTemplate, on_delete=models.PROTECT, related_name="jobs", db_index=False
     )

@@ -72,8 +72,8 @@ def test_each_figure_is_a_link_to_what_it_counts(admin_client):
     assert tiles(admin_client) == {
         "Running": ("1", f"{jobs}?status=running"),
         "Pending": ("1", f"{jobs}?status=pending"),
-        "Failed runs": ("1", f"{jobs}?status=failed&since=24h"),
-        "Success rate": ("66.7 %", f"{jobs}?since=24h"),
+        "Failed runs": ("1", f"{jobs}?status=failed&within=24h"),
+        "Success rate": ("66.7 %", f"{jobs}?within=24h"),
         "Hosts up": ("1 / 2", reverse("admin:hosts")),
         "Supervisor": ("Beating", reverse("admin:supervisor")),
     }

@@ -11,7 +11,7 @@ from tests.support.web import Web
 
 pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
-PAGES = ("/admin/",)
+PAGES = ("/admin/", "/admin/supervisor/", "/admin/templates/")
 
 
 @pytest.mark.parametrize("path", PAGES)

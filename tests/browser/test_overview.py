@@ -98,11 +98,11 @@ def test_a_worker_is_paused_resumed_and_restarted_and_the_answers_are_shown(
 def test_the_chart_shows_another_range_and_the_pages_fit_every_screen(
     screen: OpenScreen, template: ContainerTemplate, host: DockerHost
 ) -> None:
-    paths = ("/admin/supervisor/", "/admin/templates/", f"/admin/templates/{template.pk}/")
     editing = ("/admin/tables/", f"/admin/jobs/containertemplate/{template.pk}/change/")
+    paths = ("/admin/templates/", f"/admin/templates/{template.pk}/", *editing)
     for size, scheme in ((DESKTOP, "dark"), (PHONE, "light")):
         one = screen(size=size, color_scheme=scheme)
-        for path in (*paths, *editing):
+        for path in paths:
             one.open(path)
             assert one.findings() == [], (path, scheme)
             assert not one.overflows(), (path, size)

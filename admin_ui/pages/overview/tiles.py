@@ -73,7 +73,7 @@ def _ended() -> Iterator[Tile]:
     yield Tile(
         _("Failed runs"),
         f"{failed.count:,}",
-        f"{jobs}?status=failed&since=24h",
+        f"{jobs}?status=failed&within=24h",
         _("in 24 hours"),
         tone="is-bad" if failed.count else "",
     )
@@ -82,7 +82,7 @@ def _ended() -> Iterator[Tile]:
     yield Tile(
         _("Success rate"),
         "\N{EN DASH}" if rate is None else percent(rate),
-        f"{jobs}?since=24h",
+        f"{jobs}?within=24h",
         ngettext("of %(count)s run in 24 hours", "of %(count)s runs in 24 hours", ended)
         % {"count": f"{ended:,}"},
         tone="" if rate is None or rate >= _GOOD_RATE else "is-warn" if rate >= _FAIR_RATE else "is-bad",

@@ -6,6 +6,7 @@
 "use strict";
 (() => {
   const HEIGHT = 180;
+  const POWERS = Array.from({ length: 50 }, (_none, power) => 2 ** power); // so that bytes have round ticks
   const charts = new Map();
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const bytes = (value) => {
@@ -61,7 +62,7 @@
       height: HEIGHT,
       cursor: { drag: { x: true, y: false } },
       scales: { x: { range: room(answer) }, y: { range: (_chart, _low, high) => [0, Math.max(high || 0, top, 1e-9) * 1.05] } },
-      axes: [{ ...axis, values: CLOCK }, { ...axis, size: 70, values: (_chart, ticks) => ticks.map(says[answer.unit]) }],
+      axes: [{ ...axis, values: CLOCK }, { ...axis, size: 84, incrs: answer.unit === "bytes" ? POWERS : undefined, values: (_chart, ticks) => ticks.map(says[answer.unit]) }],
       series: [{ value: (_chart, at) => (at == null ? "–" : new Date(at * 1000).toLocaleString()) },
         ...lines(answer).map((one) => series(one, answer.unit))],
     };
