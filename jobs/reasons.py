@@ -125,7 +125,7 @@ def _not_online(host: DockerHost) -> str:
     if host.state == HostState.UNKNOWN:
         return "has not been seen yet"
     since = f" since {clock(host.state_since_at)}" if host.state_since_at else ""
-    return f"is {host.state}{since}: {host.state_reason.removeprefix(f'{host.name}: ').rstrip('.')}"
+    return f"is {host.state}{since}: {host.state_reason.removeprefix(f'{host.name}: ')}"
 
 
 def pause_reason(hosts: list[DockerHost]) -> str:
