@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db import models
+from django.forms import Textarea
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html_join
@@ -30,6 +31,7 @@ class VariableInline(VariableFields, TabularInline[EnvironmentVariable, Containe
 
 class NetworkInline(TabularInline[NetworkAssignment, ContainerTemplate]):
     model = NetworkAssignment
+    formfield_overrides = {models.JSONField: {"widget": Textarea(attrs={"rows": 1, "cols": 50})}}
     extra = 0
 
 

@@ -7,7 +7,6 @@
       const table = field.closest("table");
       const head = table && table.tHead && table.tHead.rows[0].cells[cell.cellIndex];
       if (head && !field.getAttribute("aria-label")) field.setAttribute("aria-label", head.textContent.trim());
-      field.removeAttribute("title");
     }
   };
   document.addEventListener("DOMContentLoaded", () => label(document));
