@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from hosts import installation
+from hosts import installation, local_engine
 from hosts.errors import ConfigurationError, EngineError
 from hosts.executors.registry import check_engine
 from hosts.models import DockerHost
@@ -20,7 +18,6 @@ from jobs import operations
 from jobs.models import Attempt, ContainerTemplate
 
 ADMIN, HOST, TEMPLATE = "admin", "local", "hello"
-DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 _ANSWER_WITHIN_SECONDS = 2
 _HELLO = """\
 sh -c 'echo "Hello from $(hostname)."; echo "This line went to stderr." >&2; \
@@ -61,36 +58,28 @@ def _superuser() -> Iterator[str]:
 def _host() -> Iterator[str]:
     if DockerHost.objects.exists():
         return
-    docker = _docker_host()
+    try:
+        found = local_engine.find()
+    except ConfigurationError as exc:
+        yield from _process_host("Docker's own configuration cannot be followed", str(exc))
+        return
+    docker = DockerHost(name=HOST, connection_string=found.url, executor_config=dict(found.config))
+    nobody = f"No Docker engine answers at {found.url}, by {found.source}"
     try:
         docker.clean()
         facts = check_engine(docker.view(installation.current().id), _ANSWER_WITHIN_SECONDS)
     except ValidationError as exc:
-        yield from _process_host(docker.base_url, " ".join(exc.messages))
+        yield from _process_host(nobody, " ".join(exc.messages))
         return
     except (EngineError, ConfigurationError) as exc:
-        yield from _process_host(docker.base_url, str(exc).removeprefix(f"{HOST}: "))
+        yield from _process_host(nobody, str(exc).removeprefix(f"{HOST}: "))
         return
     docker.save(force_insert=True)
-    yield f"Host: {HOST}, the Docker engine at {docker.base_url} (version {facts.version})"
+    yield f"Host: {HOST}, the Docker engine at {docker.base_url} (version {facts.version}), by {found.source}"
 
 
-def _docker_host() -> DockerHost:
-    url = os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
-    return DockerHost(name=HOST, connection_string=url, executor_config=_tls(url))
-
-
-def _tls(url: str) -> dict[str, Any]:
-    """What Docker's own variables say of TLS, under our names."""
-    folder = os.environ.get("DOCKER_CERT_PATH", "")
-    if not url.startswith("tcp:") or not folder or not os.environ.get("DOCKER_TLS_VERIFY"):
-        return {}
-    files = {"tls_ca_cert": "ca.pem", "tls_client_cert": "cert.pem", "tls_client_key": "key.pem"}
-    return {"tls_verify": True, **{key: os.path.join(folder, name) for key, name in files.items()}}
-
-
-def _process_host(docker_url: str, reason: str) -> Iterator[str]:
-    yield f"No Docker engine answers at {docker_url}: {reason}"
+def _process_host(what: str, reason: str) -> Iterator[str]:
+    yield f"{what}: {reason}"
     if not settings.TALLYMAN_ALLOW_PROCESS_EXECUTOR:
         yield "Host: none. Add one: manage.py manage_docker_host add NAME --url URL"
         return

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from hosts import policy, registries, wakeups
 from hosts.errors import ConfigurationError, TallymanError
-from hosts.executors.registry import executor_class
+from hosts.executors.registry import executor_class, settings_problems
 from hosts.models import Availability, DockerHost, DrainThen, HostRequest, RequestVerb
 
 REQUEST_LASTS = timedelta(seconds=60)
@@ -105,6 +105,53 @@ def forget_registry_login(host_id: UUID, registry: str) -> None:
         _store_logins(host, logins)
 
 
+def secret_keys(kind: str) -> frozenset[str]:
+    """The settings of hosts of this kind that `set_secret` takes; ConfigurationError for an unknown kind.
+
+    Logins at registries are none of them: they have their own operations.
+    """
+    return executor_class(kind).secret_settings - {registries.KEY}
+
+
+def set_secret(host_id: UUID, key: str, value: str) -> list[str]:
+    """Keep a secret setting of the host, encrypted; what is wrong with its settings as they are then.
+
+    It is kept all the same: one may belong to a setting that is still to come. HostRefused for what is no
+    secret setting of its executor.
+    """
+    with transaction.atomic():
+        host = _with_secret(host_id, key)
+        config = {**host.secret_config, key: value}
+        _store_secrets(host, config)
+    return settings_problems(host.executor_type, host.base_url, {**host.executor_config, **config})
+
+
+def forget_secret(host_id: UUID, key: str) -> None:
+    """Keep the setting no more; HostRefused if it is not set."""
+    with transaction.atomic():
+        host = _with_secret(host_id, key)
+        if key not in host.secret_config:
+            raise HostRefused(f"{key} of host {host.name} is not set.")
+        _store_secrets(host, {name: value for name, value in host.secret_config.items() if name != key})
+
+
+def require_secret_key(host: DockerHost, key: str) -> None:
+    """HostRefused for what is no secret setting of the host's executor, with those that it has."""
+    known = secret_keys(host.executor_type)
+    if key in known:
+        return
+    if key == registries.KEY and key in executor_class(host.executor_type).secret_settings:
+        raise HostRefused(f"Logins at registries are set by registry-login {host.name} REGISTRY.")
+    there_are = f"It knows: {', '.join(sorted(known))}." if known else "It has none."
+    raise HostRefused(f"{key} is no secret setting of host {host.name} ({host.executor_type}). {there_are}")
+
+
+def _with_secret(host_id: UUID, key: str) -> DockerHost:
+    host = _locked(host_id)
+    require_secret_key(host, key)
+    return host
+
+
 def _locked(host_id: UUID) -> DockerHost:
     host = DockerHost.objects.select_for_update(no_key=True).filter(pk=host_id, archived_at=None).first()
     if host is None:
@@ -114,7 +161,10 @@ def _locked(host_id: UUID) -> DockerHost:
 
 def _store_logins(host: DockerHost, logins: dict[str, dict[str, str]]) -> None:
     others = {key: value for key, value in host.secret_config.items() if key != registries.KEY}
-    config = {**others, registries.KEY: logins} if logins else others
+    _store_secrets(host, {**others, registries.KEY: logins} if logins else others)
+
+
+def _store_secrets(host: DockerHost, config: dict[str, Any]) -> None:
     DockerHost.objects.filter(pk=host.pk).update(secret_config=config, updated_at=Now())
     wakeups.notify(host.pk)
 

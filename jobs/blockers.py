@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from hosts.models import DockerHost
 from jobs import facts, limits, placement
@@ -44,15 +45,14 @@ class Blockers:
         self._obstacles = {host.pk: obstacle(host) for host in hosts}
         self._archived = {host.pk for host in hosts if host.archived_at}
         said = {host.pk: say(host) for host in hosts}
+        self._seen: dict[tuple[Any, ...], tuple[dict[str, str], list[HostFacts]]] = {}
         self.facts = [replace(one, obstacle=said.get(one.id, "is new")) for one in facts.of_all()]
 
     def of(self, kind: Kind) -> Blocker | None:
         """Why no job of the kind is taken now; None if one could be."""
-        hosts = self._hosts(kind)
-        if not hosts:
+        refusals, fitting = self._of_hosts(kind)
+        if not refusals:
             return Blocker(Lack.NO_HOST, "There is no host; add one with manage_docker_host add")
-        refusals = {host.name: placement.why_not(host, kind.needs) for host in hosts}
-        fitting = [host for host in hosts if not placement.misfit(host, kind.needs)]
         if fitting and (full := self.full_limit(kind)):
             return Blocker(Lack.LIMIT, full)
         if not all(refusals.values()):
@@ -70,6 +70,17 @@ class Blockers:
     @cached_property
     def _most(self) -> dict[str, int]:
         return limits.all_of_them()
+
+    def _of_hosts(self, kind: Kind) -> tuple[dict[str, str], list[HostFacts]]:
+        """What each host has against jobs of the kind, by its name, and the hosts that fit them."""
+        # Of one template there may be as many kinds as limit keys, to which hosts do not look.
+        key = (kind.host_key, kind.template_key, kind.override_image)
+        if key not in self._seen:
+            hosts = self._hosts(kind)
+            refusals = {host.name: placement.why_not(host, kind.needs) for host in hosts}
+            fitting = [host for host in hosts if not placement.misfit(host, kind.needs)]
+            self._seen[key] = refusals, fitting
+        return self._seen[key]
 
     def _hosts(self, kind: Kind) -> list[HostFacts]:
         pinned = kind.needs.pinned_to

@@ -1,11 +1,13 @@
-"""The last resort for a host that will never answer again: everything on it is called lost.
+"""The last resort for what nobody will ever know: everything on a host, or one attempt, is called lost.
 
-This is the only way past the rule that the next attempt waits until the one before is proved ended.
+These are the only ways past the rule that the next attempt waits until the one before is proved ended. One
+attempt may be called so only where its executor can neither be asked for what it has nor find it again: then
+a launch whose answer got lost stays unknown for ever, and only a person can look.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -14,16 +16,42 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from hosts import leases, wakeups
+from hosts.errors import ConfigurationError
+from hosts.executors import registry
 from hosts.models import ANSWERING, DockerHost
 from hosts.operations import HostRefused
 from jobs import batches, excerpts, moves, retry, spec, usage
 from jobs.models import Attempt
+from jobs.operations import Refused
 from jobs.retry import Budget
 from jobs.states import DECLARED_LOST, JobStatus, Outcome
 
-_NOTE = "The host was declared lost before the log was complete."
-_MESSAGE = "Its host was declared lost, so how it ended is not known."
-_HINT = "It may still run on that host. Check what it did before running it again."
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """What is said of an attempt that is called lost."""
+
+    event: str
+    failure_class: str
+    message: str
+    hint: str
+    logs_note: str
+
+
+_WITH_ITS_HOST = _Words(
+    event="the host was declared lost",
+    failure_class=DECLARED_LOST,
+    message="Its host was declared lost, so how it ended is not known.",
+    hint="It may still run on that host. Check what it did before running it again.",
+    logs_note="The host was declared lost before the log was complete.",
+)
+_BY_HAND = _Words(
+    event="declared lost",
+    failure_class="lost",
+    message="It was declared lost by hand, as nobody could tell what became of it.",
+    hint="Its platform may have run it all the same. Check what it did before running it again.",
+    logs_note="It was declared lost before its log was complete.",
+)
 
 
 def declare_lost(host_id: UUID, *, who: str) -> int:
@@ -39,34 +67,65 @@ def declare_lost(host_id: UUID, *, who: str) -> int:
                 f"Host {host.name} is online, and a worker holds it. Drain it, or cancel its jobs, instead."
             )
         Attempt.objects.open().filter(host_id=host_id).update(epoch=epoch)
-        ended = moves.end(list(_last_rows(host, who)))
+        ours = Attempt.objects.open().filter(host=host).select_related("job__template")
+        ended = moves.end([_last_row(attempt, who, _WITH_ITS_HOST) for attempt in ours])
         DockerHost.objects.filter(pk=host_id).update(is_active=False, updated_at=Now())
         wakeups.notify(None)
     return len(ended)
 
 
-def _last_rows(host: DockerHost, who: str) -> Iterator[batches.Row]:
-    for attempt in Attempt.objects.open().filter(host=host).select_related("job__template"):
-        yield {
-            "attempt_id": attempt.id,
-            "job_id": attempt.job_id,
-            "number": attempt.number,
-            "epoch": attempt.epoch,
-            "who": who,
-            "message": "the host was declared lost",
-            "outcome": Outcome.LOST,
-            "exit_code": None,
-            "host_name": attempt.host_name,
-            "template_name": attempt.spec.get("template_name", attempt.job.template.name),
-            "failure_class": DECLARED_LOST,
-            "failure_message": _MESSAGE,
-            "failure_hint": _HINT,
-            "logs_complete": False,
-            "logs_note": _NOTE,
-            "run_seconds": _run_seconds(attempt),
-            **_what_follows(attempt),
-            **_totals(attempt),
-        }
+def declare_attempt_lost(job_id: UUID, *, who: str) -> None:
+    """End the open attempt of a job as lost, and give its slot back; its worker lets go of it.
+
+    Refused where the executor can be asked, so that what became of it will be known: that is not for anybody
+    to say.
+    """
+    with transaction.atomic():
+        open_attempts = Attempt.objects.open().filter(job_id=job_id)
+        attempt = open_attempts.select_related("job__template", "host").first()
+        if attempt is None:
+            raise Refused(f"Job {job_id} has no attempt under way, so there is none to be called lost.")
+        _require_unknowable(attempt)
+        if not moves.end([_last_row(attempt, who, _BY_HAND)]):
+            raise Refused(f"The attempt of job {job_id} changed just now. Look at it again.")
+        wakeups.notify(attempt.host_id)
+
+
+def _require_unknowable(attempt: Attempt) -> None:
+    host = attempt.host
+    try:
+        can_be_asked = registry.capabilities(host.executor_type).lists
+    except ConfigurationError as exc:
+        raise Refused(f"Nothing is known here of the executor of host {host.name}: {exc}") from exc
+    if can_be_asked:
+        raise Refused(
+            f"Host {host.name} can be asked what became of job {attempt.job_id}, so it is not for anybody to "
+            f"say. Cancel the job; or, if the host will never answer again: manage_docker_host declare-lost "
+            f"{host.name}."
+        )
+
+
+def _last_row(attempt: Attempt, who: str, words: _Words) -> batches.Row:
+    return {
+        "attempt_id": attempt.id,
+        "job_id": attempt.job_id,
+        "number": attempt.number,
+        "epoch": attempt.epoch,
+        "who": who,
+        "message": words.event,
+        "outcome": Outcome.LOST,
+        "exit_code": None,
+        "host_name": attempt.host_name,
+        "template_name": attempt.spec.get("template_name", attempt.job.template.name),
+        "failure_class": words.failure_class,
+        "failure_message": words.message,
+        "failure_hint": words.hint,
+        "logs_complete": False,
+        "logs_note": words.logs_note,
+        "run_seconds": _run_seconds(attempt),
+        **_what_follows(attempt),
+        **_totals(attempt),
+    }
 
 
 def _run_seconds(attempt: Attempt) -> float:

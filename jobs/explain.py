@@ -116,6 +116,22 @@ def _kind_of(template: ContainerTemplate) -> Kind:
     return kinds.of_new(template, host_id=None, image="", limit_key="")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foresight:
+    """What would become of a job that is not there yet: as in an `Explanation`."""
+
+    verdict: str
+    limits: list[dict[str, Any]]
+    hosts: list[HostVerdict]
+
+
+def foresee(kind: Kind) -> Foresight:
+    """Decide about a job of the kind as a claim would now; nothing is written."""
+    blockers = Blockers(list(obstacles.hosts()), reasons.host_reason)
+    verdicts = _verdicts(kind, blockers)
+    return Foresight(verdict=_where(kind, blockers, verdicts), limits=_limits(kind), hosts=verdicts)
+
+
 def _verdicts(kind: Kind, blockers: Blockers) -> list[HostVerdict]:
     refusals = {one.id: placement.why_not(one, kind.needs) for one in blockers.facts}
     ordered = sorted(
@@ -146,6 +162,10 @@ def _verdict(job: ContainerJob, kind: Kind, blockers: Blockers, verdicts: list[H
         return str(Hold(job.hold).label)
     if ContainerJob.objects.filter(pk=job.pk, not_before_at__gt=Now()).exists():
         return job.pending_reason or "It is to start later"
+    return _where(kind, blockers, verdicts)
+
+
+def _where(kind: Kind, blockers: Blockers, verdicts: list[HostVerdict]) -> str:
     if blocker := blockers.of(kind):
         return blocker.text
     return f"Host {verdicts[0].host} takes it, when it is its turn"

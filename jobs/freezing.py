@@ -73,6 +73,13 @@ def frozen_specs(jobs: Sequence[Taken]) -> dict[UUID, dict[str, Any]]:
     return specs
 
 
+def frozen_now(job: ContainerJob) -> dict[str, Any]:
+    """The spec that a claim would freeze for a job, stored or not; `wrong` says why it could not run."""
+    recipe = _read([job.template_id])[job.template_id]
+    frozen = spec.freeze(job, recipe.template, recipe.variables, recipe.networks)
+    return {**frozen, "wrong": recipe.wrong} if recipe.wrong else frozen
+
+
 def _recipes(versions: Mapping[UUID, str | None]) -> dict[UUID, _Recipe]:
     known = {}
     for template_id, version in versions.items():

@@ -15,6 +15,7 @@ from hosts.executors.capabilities import lacks
 if TYPE_CHECKING:
     from jobs.models import ContainerTemplate
 
+_HOST_NETWORK = "host"
 _DEFAULT_SIGNALS = {"SIGTERM", "TERM", ""}
 
 # Of a frozen spec (`jobs.spec.freeze`): which flag is needed, and by what of it. Each looks at values that a
@@ -27,6 +28,7 @@ _NEEDED: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "signals": lambda spec: str(spec.get("stop_signal") or "").upper() not in _DEFAULT_SIGNALS,
     "networks": lambda spec: bool(spec.get("networks")),
     "network_aliases": lambda spec: any(aliases for _, aliases in spec.get("networks") or ()),
+    "host_network": lambda spec: any(name == _HOST_NETWORK for name, _ in spec.get("networks") or ()),
     "entrypoint": lambda spec: bool(_option(spec, "entrypoint")),
     "user": lambda spec: bool(_option(spec, "user")),
     "labels": lambda spec: bool(_option(spec, "container_labels")),
@@ -41,6 +43,10 @@ _NEEDED: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "gpus": lambda spec: bool(_option(spec, "resources", "gpus")),
     "read_only": lambda spec: bool(_option(spec, "security", "read_only")),
     "privileged": lambda spec: bool(_option(spec, "security", "privileged")),
+    # Either way: who says neither takes what the executor does.
+    "no_new_privileges": lambda spec: _option(spec, "security", "no_new_privileges") is not None,
+    "host_pid": lambda spec: bool(_option(spec, "security", "host_pid")),
+    "devices": lambda spec: bool(_option(spec, "security", "devices")),
     "init": lambda spec: _option(spec, "security", "init") is not None,
     "linux_capabilities": lambda spec: any(
         _option(spec, "security", name) for name in ("cap_add", "cap_drop")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobs.states import POISON_AFTER, Outcome, StopReason
@@ -37,8 +37,9 @@ class Exit:
     stop_signal: str = "SIGTERM"
     killed_outside: bool = False
     engine_away: bool = False
-    ended_by: str = ""  # as of an Observation, with its failure class
-    failure_class: str = ""
+    ended_by: str = ""  # as of an Observation
+    ran: bool = True  # False: nothing tells that anything of it ever ran
+    start_deadline_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +111,9 @@ def _stopped(end: Exit) -> Verdict:
             message=f"It ran longer than its {end.timeout_seconds} s and was stopped.",
             hint="Raise timeout_seconds of the template if the job needs longer.",
         )
+    if end.stop_reason == StopReason.START_DEADLINE:
+        late = start_deadline_passed(end.start_deadline_seconds)
+        return replace(late, outcome=Outcome.INTERRUPTED) if end.ran else late
     if end.stop_reason == StopReason.DRAINED:
         return Verdict(
             outcome=Outcome.INTERRUPTED,
@@ -128,7 +132,7 @@ def _ended_by_engine(end: Exit) -> Verdict:
             message="The container ended, but its engine does not know how.",
             hint=end.error or "Look at the engine's own log on the host.",
         )
-    said = end.error or "It does not say why."
+    said = end.error or "It does not say more."
     if end.ended_by == "timeout":
         return Verdict(
             outcome=Outcome.TIMEOUT,
@@ -136,19 +140,11 @@ def _ended_by_engine(end: Exit) -> Verdict:
             message=f"Its engine ended it at a time limit of its own: {said}",
             hint="Raise the limit of the host (task_timeout of a Cloud Run host), or timeout_seconds.",
         )
-    if end.ended_by == "cancelled":
-        return Verdict(
-            outcome=Outcome.INTERRUPTED,
-            failure_class="killed",
-            message=f"It was cancelled from outside, and not by Tallyman: {said}",
-            hint="Somebody cancelled or deleted it at its engine.",
-        )
-    rejected = end.ended_by == "rejected"
     return Verdict(
-        outcome=Outcome.REJECTED if rejected else Outcome.INFRA,
-        failure_class=end.failure_class or "not_started",
-        message=f"Its engine could not start it: {said}",
-        hint="Correct the image or the command." if rejected else "Look at the host: nothing was started.",
+        outcome=Outcome.INTERRUPTED,
+        failure_class="killed",
+        message=f"It was ended from outside, and not by Tallyman: {said}",
+        hint="Its engine took its machine away, or somebody cancelled or deleted it there.",
     )
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import reduce
-from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +15,8 @@ from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Now
 
 from hosts.models import DockerHost, HostState
-from jobs import kinds, obstacles, spec
+from jobs import kind_reasons, kinds, obstacles, spec
 from jobs.blockers import Blockers
-from jobs.kinds import Kind
 from jobs.models import Attempt, ContainerJob
 from jobs.models.job import Hold
 from jobs.obstacles import Obstacle, obstacle
@@ -31,9 +28,9 @@ _TAKEN_WITHIN = timedelta(seconds=10)
 # Of many thousand jobs not all get a new reason at once: they are not to be locked for long.
 _MOST_AT_ONCE = 1000
 _MOST_BACKOFFS = 200
-_KINDS_AT_ONCE = 50
 _BACKOFF_WORDS = ("Attempt ", "Start is tried again ", "Starts at ")
 _LIMITED = "its worker has not taken it yet: a limit of its own (--concurrency, --max-jobs) may be reached"
+_NOT_TAKEN = f"There is room, but {_LIMITED}"
 
 
 class ClaimWatch:
@@ -71,7 +68,7 @@ def write(watch: ClaimWatch | None = None) -> int:
         return changed + _set(due, paused)
     busy = watch.busy() if watch else set()
     if kinds.any_particular(hosts):
-        return changed + _write_by_kind(due, hosts, busy)
+        return changed + _write_by_kind(hosts, busy)
     for host in hosts:
         reason = host_reason(host)
         changed += _set_waiting(
@@ -82,26 +79,21 @@ def write(watch: ClaimWatch | None = None) -> int:
     return changed + _set_waiting(due.filter(docker_host=None), shared_reason(hosts), calm=not busy)
 
 
-def _write_by_kind(due: QuerySet[ContainerJob], hosts: list[DockerHost], busy: set[UUID]) -> int:
+def _write_by_kind(hosts: list[DockerHost], busy: set[UUID]) -> int:
     """The same where jobs differ in where they may run, or how many of them at once."""
     blockers = Blockers(hosts, host_reason)
     changed = 0
     for host_id in [*(host.pk for host in hosts), None]:
-        by_reason: dict[str, list[Q]] = {}
-        for kind in kinds.pending(host_id):
-            found = blockers.of(kind)
-            by_reason.setdefault(found.text if found else "", []).append(_of_kind(kind))
-        calm = host_id not in busy if host_id else not busy
-        waiting = due.filter(docker_host_id=host_id)
-        for reason, some in by_reason.items():
-            for start in range(0, len(some), _KINDS_AT_ONCE):
-                these = reduce(or_, some[start : start + _KINDS_AT_ONCE])
-                changed += _set_waiting(waiting.filter(these), reason, calm=calm)
+        found = [(kind, blockers.of(kind)) for kind in kinds.pending(host_id)]
+        changed += kind_reasons.write(
+            host_id,
+            [(kind, blocker.text[:_MAX_LENGTH] if blocker else "") for kind, blocker in found],
+            calm=host_id not in busy if host_id else not busy,
+            otherwise=_NOT_TAKEN[:_MAX_LENGTH],
+            within=_TAKEN_WITHIN.total_seconds(),
+            most=_MOST_AT_ONCE,
+        )
     return changed
-
-
-def _of_kind(kind: Kind) -> Q:
-    return Q(template_id=kind.template_key, override_image=kind.override_image, limit_key=kind.limit_key)
 
 
 def host_reason(host: DockerHost) -> str:
@@ -166,7 +158,7 @@ def _set_waiting(jobs: QuerySet[ContainerJob], reason: str, *, calm: bool) -> in
         jobs.exclude(created_at__gt=Now() - _TAKEN_WITHIN).filter(
             Q(not_before_at=None) | Q(not_before_at__lte=Now() - _TAKEN_WITHIN)
         ),
-        f"There is room, but {_LIMITED}",
+        _NOT_TAKEN,
     )
 
 

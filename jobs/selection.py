@@ -68,10 +68,12 @@ class _Selector:
         self._mine = replace(own, free_slots=free)
         self._stand_back_seconds = stand_back_seconds
         self._selection = Selection()
+        self._fitting: dict[tuple[Any, ...], bool] = {}
+        self._least_ages: dict[tuple[Any, ...], float] = {}
 
     def run(self) -> Selection:
         pinned, shared = kinds.pending(self._own.id), kinds.pending(None)
-        found = [kind for kind in (*pinned, *shared) if not placement.misfit(self._own, kind.needs)]
+        found = [kind for kind in (*pinned, *shared) if self._fits(kind)]
         free = self._free({name for kind in found for name in kind.needs.limits})
         open_kinds = [kind for kind in found if all(free.get(name, 1) > 0 for name in kind.needs.limits)]
         # All of one claim, those pinned to the host first: they have nowhere else to go.
@@ -86,6 +88,13 @@ class _Selector:
             Share(self._kinds[number], count, self._ages[number]) for number, count in counts.items()
         ]
         return self._selection
+
+    def _fits(self, kind: Kind) -> bool:
+        # Of one template there may be as many kinds as limit keys, to which hosts do not look.
+        key = (kind.host_key, kind.template_key, kind.override_image)
+        if key not in self._fitting:
+            self._fitting[key] = not placement.misfit(self._own, kind.needs)
+        return self._fitting[key]
 
     def _choose(self, candidates: Sequence[Candidate], free: dict[str, int]) -> list[Candidate]:
         return placement.choose(candidates, self._own, self._room, free)
@@ -126,10 +135,14 @@ class _Selector:
         return sorted(found, key=lambda one: (-one.priority, one.created_at, one.key))
 
     def _least_age(self, kind: Kind) -> float:
-        if kind.host_key is not None or not placement.better(self._mine, self._others, kind.needs):
+        if kind.host_key is not None:
             return 0.0
-        self._selection.stood_back = True
-        return self._stand_back_seconds
+        key = (kind.template_key, kind.override_image)
+        if key not in self._least_ages:
+            better = placement.better(self._mine, self._others, kind.needs)
+            self._selection.stood_back = self._selection.stood_back or bool(better)
+            self._least_ages[key] = self._stand_back_seconds if better else 0.0
+        return self._least_ages[key]
 
     @cached_property
     def _others(self) -> list[HostFacts]:

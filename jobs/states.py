@@ -59,6 +59,7 @@ class StopReason(models.TextChoices):
 
     TIMEOUT = "timeout", "Over its timeout"
     CANCELLED = "cancelled", "Cancelled"
+    START_DEADLINE = "late", "Over its start deadline before it ran"
     POISON = "poison", "Its handling crashed worker after worker"
     DRAINED = "drained", "Its host was drained, and the time for that was over"
     DECLARED_LOST = "declared", "Its host was declared lost, and came back"

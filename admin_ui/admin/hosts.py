@@ -20,6 +20,7 @@ from admin_ui.admin.columns import NOTHING, badge
 from admin_ui.admin.json_fields import SMALL_BOXES, JsonForm
 from admin_ui.load import with_running_count
 from hosts import operations, registries, wakeups
+from hosts.errors import ConfigurationError
 from hosts.executors import registry as executors
 from hosts.models import DockerHost, DrainThen, HostCount, HostLease, HostRequest, HostSample, Installation
 from hosts.operations import HostRefused
@@ -91,12 +92,20 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
         "without_a_row",
         "archived_at",
     )
-    readonly_fields = (*seen, "cannot", "given", "registry_logins", "drain_deadline_at", "drain_then")
+    readonly_fields = (
+        *seen,
+        "cannot",
+        "given",
+        "registry_logins",
+        "secrets",
+        "drain_deadline_at",
+        "drain_then",
+    )
     fieldsets = (
         (None, {"fields": ("name", "executor_type", "cannot", "connection_string", "executor_config")}),
         ("Allowed", {"fields": ("policy",)}),
         ("Placement", {"fields": ("labels", "memory_percent", "cpu_percent", "given")}),
-        ("Pulls", {"fields": ("registry_logins",)}),
+        ("Secrets", {"fields": ("registry_logins", "secrets")}),
         (
             "Wanted",
             {
@@ -163,6 +172,15 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     def registry_logins(self, host: DockerHost) -> str:
         logins = registries.usernames(host.secret_config)
         return ", ".join(f"{registry} as {username}" for registry, username in logins.items()) or NOTHING
+
+    @admin.display(description="secret settings (set by manage_docker_host secret; none is shown)")
+    def secrets(self, host: DockerHost) -> str:
+        try:
+            known = sorted(operations.secret_keys(host.executor_type))
+        except ConfigurationError:  # its executor is unknown here, which the page says elsewhere
+            known = sorted(host.secret_config.keys() - {registries.KEY})
+        states = (f"{key}: {'set' if key in host.secret_config else 'not set'}" for key in known)
+        return ", ".join(states) or NOTHING
 
     @admin.display(description="containers without a row")
     def without_a_row(self, host: DockerHost) -> str:

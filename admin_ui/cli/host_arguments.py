@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from admin_ui.cli import command, hosts, registry_logins
+from admin_ui.cli import command, hosts, registry_logins, secret_settings
 from admin_ui.cli.command import Action, Parser
 from admin_ui.cli.exits import IN_HELP
 from hosts.executors import registry
@@ -34,6 +34,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     _add_drain(subcommands)
     _add_policy(subcommands)
     _add_registry_login(subcommands)
+    _add_secret(subcommands)
     _add_declare_lost(subcommands)
 
 
@@ -82,6 +83,15 @@ def _add_add(subcommands: Any) -> None:
         help='further settings as JSON, such as {"tls_verify": true, "tls_ca_cert": "/etc/docker/ca.pem"}',
     )
     parser.add_argument("--policy", type=command.json_object, help=_POLICY)
+    parser.add_argument(
+        "--secret",
+        metavar="KEY=FILE",
+        action="append",
+        default=[],
+        type=secret_settings.from_file,
+        help="a secret setting, read from a file, as in aws_secret_access_key=/run/secrets/aws; may be "
+        "given several times. See the subcommand secret",
+    )
 
 
 def _add_list(subcommands: Any) -> None:
@@ -139,6 +149,23 @@ def _add_registry_login(subcommands: Any) -> None:
         action="store_true",
         help="read the password (or token) from stdin; without it, it is asked for at the terminal",
     )
+
+
+def _add_secret(subcommands: Any) -> None:
+    text = "set a host's secret setting, forget it, or say which are set; none is ever shown"
+    parser = _add(subcommands, "secret", secret_settings.secret, text)
+    _name(parser)
+    parser.add_argument(
+        "key",
+        metavar="KEY",
+        nargs="?",
+        type=command.text,
+        help="the setting, such as aws_secret_access_key; without it, all that there are. Its value is read "
+        "from stdin, or asked for at the terminal",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--file", metavar="PATH", help="read the value from this file instead")
+    how.add_argument("--unset", action="store_true", help="forget it")
 
 
 def _add_declare_lost(subcommands: Any) -> None:

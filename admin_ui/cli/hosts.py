@@ -29,12 +29,23 @@ def add(options: Options, out: Output) -> Exit:
     if existing is not None:
         return _add_again(existing, options, out)
     host = DockerHost(name=options.name, **{"connection_string": "", **_given(options)})
+    host.secret_config = _secrets(host.executor_type, options)
     host.full_clean()
     host.save(force_insert=True)
     wakeups.notify(None)
     _warn_of_log_limit(host, out)
     out.line(f"Added host {host.name}. See whether it answers: manage.py manage_docker_host test {host.name}")
     return Exit.OK
+
+
+def _secrets(kind: str, options: Options) -> dict[str, str]:
+    secrets = dict(options.secret)
+    if unknown := sorted(secrets.keys() - operations.secret_keys(kind)):
+        known = ", ".join(sorted(operations.secret_keys(kind))) or "none"
+        raise failure(
+            f"{unknown[0]} is no secret setting of the executor {kind}; it has: {known}.", Exit.USAGE
+        )
+    return secrets
 
 
 def _given(options: Options) -> dict[str, Any]:
@@ -52,6 +63,11 @@ def _given(options: Options) -> dict[str, Any]:
 
 def _add_again(host: DockerHost, options: Options, out: Output) -> Exit:
     given = _given(options)
+    if options.secret:
+        raise failure(
+            f"There is a host {host.name} already. Set its secrets with: manage.py manage_docker_host secret "
+            f"{host.name} KEY --file FILE"
+        )
     if given.get("connection_string") == host.base_url:
         given.pop("connection_string")
     differing = [name for name, value in given.items() if getattr(host, name) != value]
@@ -108,6 +124,7 @@ def _record(host: DockerHost) -> dict[str, Any]:
         "seen_at": host.seen_at,
         "policy": host.policy,
         "registries": registries.usernames(host.secret_config),
+        "secrets_set": sorted(host.secret_config.keys() - {registries.KEY}),
         "orphans": host.orphans,
     }
 

@@ -30,6 +30,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     _add_run_command(subcommands)
     _add_explain(subcommands)
     _add_limits(subcommands)
+    _add_declare_lost(subcommands)
     for name, action, text in _OF_ONE_JOB:
         _id(_add(subcommands, name, action, text))
 
@@ -64,6 +65,13 @@ def _add(subcommands: Any, name: str, action: Action, text: str, epilog: str = I
 
 def _id(parser: Parser) -> None:
     parser.add_argument("id", metavar="ID", type=command.uuid, help="the job's id, as `list` shows it")
+
+
+def _add_declare_lost(subcommands: Any) -> None:
+    text = "end a job's attempt as lost, where its executor can tell nobody what became of it"
+    parser = _add(subcommands, "declare-lost", jobs.declare_lost, text)
+    _id(parser)
+    parser.add_argument("--yes-i-mean", metavar="ID", help="the job's id once more, instead of being asked")
 
 
 def _what_and_where(parser: Parser) -> None:

@@ -16,6 +16,7 @@ from admin_ui.cli.interrupts import Interrupts
 from admin_ui.cli.output import Output
 from hosts.executors import frames
 from jobs import logs, operations
+from jobs.declare_lost import declare_attempt_lost
 from jobs.models import Attempt, ContainerJob
 from jobs.states import JobStatus
 
@@ -217,6 +218,28 @@ def restart(options: Options, out: Output) -> Exit:
     new = operations.restart(job.pk, who=who())
     out.line(f"Job {new.pk} runs it again.")
     return Exit.OK
+
+
+def declare_lost(options: Options, out: Output) -> Exit:
+    """Call the open attempt of a job lost, after the job's id was typed."""
+    job = lookup.job(options.id)
+    typed = _ask(job) if options.yes_i_mean is None else options.yes_i_mean
+    if typed.lower() != str(job.pk):
+        raise failure(f"That is not {job.pk}; nothing was changed.", Exit.USAGE)
+    declare_attempt_lost(job.pk, who=who())
+    out.line(f"The attempt of job {job.pk} is declared lost, and its slot is free.")
+    return Exit.OK
+
+
+def _ask(job: ContainerJob) -> str:
+    try:
+        return input(
+            f"The attempt of job {job.pk} ({job}) will be called lost, though it may have run.\n"
+            "Look at its platform first. Type the id of the job to go on: "
+        ).strip()
+    except EOFError:
+        message = f"Nobody is there to be asked. If you are sure: --yes-i-mean {job.pk}"
+        raise failure(message, Exit.USAGE) from None
 
 
 def simple(operation: Callable[..., None], result: str) -> Callable[[Options, Output], Exit]:

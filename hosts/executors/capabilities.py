@@ -67,6 +67,9 @@ class Capabilities:
     read_only: bool = _wish("make a container's root file system read-only")
     linux_capabilities: bool = _wish("add or drop Linux capabilities")
     privileged: bool = _wish("run privileged containers")
+    no_new_privileges: bool = _wish("choose whether programs may gain privileges (no_new_privileges)")
+    host_pid: bool = _wish("show a container its host's processes (host_pid)")
+    devices: bool = _wish("give a container devices of its host")
     init: bool = _wish("choose whether a container has an init process")
 
 

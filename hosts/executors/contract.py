@@ -31,7 +31,7 @@ PROTOCOL = "1"
 
 # `starting`: the engine has taken on a start, and does what comes before it (finds room, pulls the image).
 ContainerState = Literal["created", "starting", "running", "exited"]
-EndedBy = Literal["", "timeout", "cancelled", "rejected", "infra"]
+EndedBy = Literal["", "timeout", "outside"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,14 +158,12 @@ class Observation:
     `labels` are the engine's, whole. `started_at` is None for a container that never started, whatever
     its state says. `fresh` is True only in the answer of the `create` call that made the container.
 
-    `ended_by` is for engines that say more of an end than its exit code does: that it was the engine's own
-    time limit, or somebody who cancelled it there; `rejected` and `infra` only with proof that nothing of the
-    container ever ran, for a reason that lies in the job (no such image), or not (no quota, no permission).
-    `failure_class` is its word for machines then, and `error` its sentence.
+    `refusal` comes with the state `exited` where the engine proves that nothing of the container ever ran,
+    and never will: with a LaunchFailed for a reason that does not lie in the job (no room, no permission).
 
-    `refusal` comes with the state `exited`, after `starting`: the engine has given the start up, and proves
-    that nothing was started. `interrupted` says what ended a container from outside, if its engine knows
-    that it was neither its program nor us (its machine was taken away, somebody stopped it).
+    `ended_by` is for a container that ran, and of whose end the engine says more than an exit code does: that
+    it was the engine's own time limit, or `outside`: neither its program nor us (its machine was taken away,
+    somebody stopped it). `error` is the engine's sentence then; while it is `starting`, what it waits for.
     """
 
     container_id: str
@@ -178,13 +176,11 @@ class Observation:
     finished_at: datetime | None = None
     error: str = ""
     ended_by: EndedBy = ""
-    failure_class: str = ""
     image_digest: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
     log_limit_bytes: int | None = None  # the engine drops the oldest of a log larger than this; None: never
     refusal: ContainerExecutionError | None = None
-    interrupted: str = ""
 
     def label(self, key: str) -> str:
         """Our label `tallyman.<key>`, or an empty string."""
@@ -364,7 +360,8 @@ class ContainerExecutor(ABC):
 
         An engine that gives an id only now returns it: the container's from here on. None: it keeps its own.
         With the flag `starts_later` it returns when the engine has taken the start on: `observe` shows the
-        state `starting` from then until it runs, or tells that it will not (`Observation.refusal`).
+        state `starting` from then until it runs, or has come to an end (`Observation.refusal`). A job's
+        timeout counts from when it runs.
         """
 
     @abstractmethod

@@ -396,6 +396,6 @@ def _refused(message: str, failure_class: str, hint: str) -> ContainerExecutionE
 def _unknown(host: HostView) -> DockerConnectionError:
     return DockerConnectionError(
         "Whether it was launched is not known, so it is not launched again. Look for it on the platform of "
-        f"host {host.name}; `manage_docker_host declare-lost` ends the wait.",
+        f"host {host.name}; `manage_container_job declare-lost ID` ends the wait.",
         failure_class="launch_unknown",
     )

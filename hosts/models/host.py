@@ -10,7 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models.functions import Now
 
-from hosts import policy
+from hosts import policy, registries
 from hosts.errors import ConfigurationError
 from hosts.executors import registry
 from hosts.executors.contract import HostView
@@ -215,10 +215,11 @@ class DockerHost(models.Model):
             raise ValidationError({"executor_config": problems})
 
     def _misplaced_secrets(self, secret: frozenset[str]) -> list[str]:
+        name = self.name or "NAME"
+        logins = f"registry-login {name} REGISTRY --username USER --password-stdin"
         return [
-            f"{key} holds passwords, which everybody could read here. Take it out, and set each login with "
-            f"manage.py manage_docker_host registry-login {self.name or 'NAME'} REGISTRY --username USER "
-            "--password-stdin."
+            f"{key} holds passwords, which everybody could read here. Take it out, and set it with "
+            f"manage.py manage_docker_host {logins if key == registries.KEY else f'secret {name} {key}'}."
             for key in sorted(secret & set(self.executor_config))
         ]
 

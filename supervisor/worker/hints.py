@@ -28,6 +28,8 @@ def take(hint: Hint, runs: Iterable[Run], now: float) -> None:
 
 
 def _take(hint: Hint, run: Run, now: float) -> None:
+    if run.is_starting and not run.trouble and hint.action in {"start", *_LOOK_NOW}:
+        run.resume_clock = now
     if hint.action in _LOOK_NOW:
         run.look_clock = now
         run.heard_die = run.heard_die or hint.action == "die"

@@ -271,6 +271,7 @@ class HostWorker:
                 self._stood_back = self._stood_back and is_job
                 return
         self._adopt(now)
+        self._recorder.let_go_of_declared()
         self.over = self.over or self._keeper.refresh(self.runs)
         wanted = ContainerJob.objects.filter(
             pk__in=[run.job_id for run in self.runs.values()], cancel_requested_at__isnull=False

@@ -29,7 +29,8 @@ from supervisor.worker.run import (
 from supervisor.worker.steps import StepDone
 
 _FIRST_LOOK_SECONDS = 0.15
-_STARTING_LOOK_SECONDS = 1.0
+# Of those that wait long there may be many, and some engines take few calls.
+_STARTING_LOOK_SECONDS = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0)
 _LOST_AFTER = 2
 _ABSENT_WAIT_SECONDS = 2.0
 _MOST_PULLS = 3
@@ -188,7 +189,8 @@ def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
 
 def _found_started(run: Run, seen: Observation, found: Found, now: float) -> None:
     """This attempt's own container, which somebody has started."""
-    if seen.refusal and run.state in NOT_STARTED:
+    # What we stop has ended by that, whatever its engine would have made of it.
+    if seen.refusal and not run.stop_reason:
         run.container_id = seen.container_id
         reject(run, seen.refusal)
     elif run.is_poison:
@@ -221,10 +223,12 @@ def _wait_for_start(run: Run, seen: Observation, now: float) -> None:
     run.container_id, run.start_sent = seen.container_id, True
     if run.state not in NOT_STARTED:  # it is being stopped
         if run.need is not Need.SIGNAL:
-            run.need, run.look_clock = Need.WATCH, now + _STARTING_LOOK_SECONDS
+            run.need, run.look_clock = Need.WATCH, now + _STARTING_LOOK_SECONDS[0]
         return
-    run.is_starting = True
-    run.need, run.resume_clock = Need.OBSERVE, now + _STARTING_LOOK_SECONDS
+    run.is_starting, run.waits_for = True, seen.error
+    wait = _STARTING_LOOK_SECONDS[min(run.starting_looks, len(_STARTING_LOOK_SECONDS) - 1)]
+    run.starting_looks += 1
+    run.need, run.resume_clock = Need.OBSERVE, now + wait
     if first_sight:
         run.prepare("describe", Need.OBSERVE, **_columns(run, seen))
 
@@ -248,7 +252,6 @@ def _adopt(run: Run, seen: Observation, now: float) -> None:
 
 def _exited(run: Run, seen: Observation, now: float) -> None:
     run.container_id, run.seen = seen.container_id, seen
-    run.killed_outside = run.killed_outside or bool(seen.interrupted)
     is_short = run.untold_start is not None
     run.engine_log.note("die", f"exit code {seen.exit_code}{', out of memory' if seen.oom_killed else ''}")
     if run.state is AttemptState.EXITED:
@@ -350,7 +353,8 @@ def judge_exit(run: Run) -> Verdict:
             killed_outside=run.killed_outside,
             engine_away=run.engine_away,
             ended_by=seen.ended_by if seen else "",
-            failure_class=seen.failure_class if seen else "",
+            ran=not seen or not (seen.refusal or (seen.started_at is None and seen.exit_code is None)),
+            start_deadline_seconds=run.spec["start_deadline_seconds"],
         )
     )
 

@@ -110,11 +110,11 @@ class Pulls:
         }
 
     def _phases(self) -> dict[UUID, str]:
-        phases = {
-            run.attempt_id: run.last_trouble[:_LONGEST_PHASE]
-            for run in self._runs.values()
-            if run.need is Need.OBSERVE and run.trouble >= _TOLD_AFTER and run.state in NOT_STARTED
-        }
+        phases = {}
+        for run in self._runs.values():
+            if run.need is Need.OBSERVE and run.state in NOT_STARTED:
+                is_news = run.trouble >= _TOLD_AFTER
+                phases[run.attempt_id] = (run.last_trouble if is_news else run.waits_for)[:_LONGEST_PHASE]
         for place, pull in enumerate(self._pulls.values()):
             for number, run in enumerate(self._waiting_for(pull.image)):
                 words = _words(pull, is_first=not number, is_queued=place >= PULL_THREADS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import structlog
 
 from hosts.models import DockerHost
 from jobs.states import AttemptState
-from supervisor.worker import archive, ledger, stopping
+from supervisor.worker import archive, declared, ledger, stopping
 from supervisor.worker.claiming import Refill
 from supervisor.worker.engine import Engine
 from supervisor.worker.meter import Meter
@@ -50,12 +51,20 @@ class Recorder:
         ended, lost = self._write_ends(refill)
         for run in [run for run in self._runs.values() if run.need is Need.GONE]:
             self._forget(run)
-        for run in [*stale, *lost]:
+        self._let_go([*stale, *lost])
+        return ended
+
+    def let_go_of_declared(self) -> None:
+        """Forget the runs whose attempts somebody has called lost."""
+        if self._runs and not self._engine.can.lists:
+            self._let_go(declared.over(self._runs.values(), self._engine.hands.lease))
+
+    def _let_go(self, runs: Iterable[Run]) -> None:
+        for run in runs:
             self._log.warning(
                 "attempt is not ours any more", attempt_id=str(run.attempt_id), job=str(run.job_id)
             )
             self._forget(run)
-        return ended
 
     def _moved(self, run: Run, now: float) -> None:
         assert run.move is not None

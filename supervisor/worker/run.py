@@ -104,6 +104,8 @@ class Run:
     absent: int = 0
     start_sent: bool = False
     is_starting: bool = False  # the engine has taken the start on, and its container does not run yet
+    starting_looks: int = 0
+    waits_for: str = ""  # what keeps it from running meanwhile, in its engine's words
     failed_starts: int = 0
     withdrawing: bool = False
     start_deadline_clock: float | None = None
@@ -288,10 +290,11 @@ def must_withdraw(run: Run, now: float) -> bool:
         return False
     unwanted = run.withdrawing or run.cancel_wanted or run.is_poison or run.drained
     tried_enough = max(run.trouble, run.failed_starts) >= GIVE_UP_AFTER
-    return unwanted or tried_enough or _is_late(run, now)
+    return unwanted or tried_enough or is_late(run, now)
 
 
-def _is_late(run: Run, now: float) -> bool:
+def is_late(run: Run, now: float) -> bool:
+    """Whether it was to have started by now."""
     return run.start_deadline_clock is not None and now >= run.start_deadline_clock
 
 
@@ -312,7 +315,7 @@ def outcome_of_withdrawal(run: Run, now: float) -> Verdict:
             message="Its host was drained before it started.",
             hint=_NOTHING_STARTED,
         )
-    if _is_late(run, now):
+    if is_late(run, now):
         return start_deadline_passed(run.spec["start_deadline_seconds"])
     return Verdict(
         outcome=Outcome.INFRA,

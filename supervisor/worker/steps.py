@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import get_args
 from uuid import UUID
 
-from hosts.errors import DockerConnectionError, EngineError, ExecutorFailed
+from hosts.errors import ContainerExecutionError, DockerConnectionError, EngineError, ExecutorFailed
 from hosts.executors.contract import (
     LABEL_PREFIX,
     ContainerExecutor,
+    ContainerState,
+    EndedBy,
     EngineFacts,
     JobView,
     LogSource,
@@ -209,7 +212,12 @@ def _observation(seen: object, method: str) -> Observation:
         raise ExecutorFailed(f"{method} gave labels or metadata of {seen.name} that are no mapping.")
     if not isinstance(seen.exit_code, int | None):
         raise ExecutorFailed(f"{method} gave {seen.exit_code!r} as the exit code of {seen.name}.")
+    if not isinstance(seen.refusal, ContainerExecutionError | None) or seen.ended_by not in _ENDED_BY:
+        raise ExecutorFailed(
+            f"{method} gave {seen.refusal!r} and {seen.ended_by!r} as refusal and ended_by of {seen.name}."
+        )
     return seen
 
 
-_STATES = {"created", "starting", "running", "exited"}
+_STATES = set(get_args(ContainerState))
+_ENDED_BY = set(get_args(EndedBy))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from jobs.outcome import short_signal
 from jobs.states import NOT_STARTED, AttemptState, StopReason
-from supervisor.worker.run import Need, Run
+from supervisor.worker.run import Need, Run, is_late
 
 _KILL_AGAIN_SECONDS = 10.0
 _TO_BE_STARTED = (Need.ENSURE, Need.PULL, Need.START)
@@ -26,6 +26,8 @@ def stop_wanted(run: Run, now: float) -> StopReason | None:
         return StopReason.POISON
     if run.deadline_clock is not None and now >= run.deadline_clock:
         return StopReason.TIMEOUT
+    if run.is_starting and run.state in NOT_STARTED and is_late(run, now):
+        return StopReason.START_DEADLINE
     return StopReason.DRAINED if run.drained else None
 
 
@@ -87,8 +89,10 @@ def begin(run: Run, now: float) -> None:
 
 
 def _may_be_late(run: Run) -> bool:
+    if run.state not in NOT_STARTED:
+        return False
     # Where only the engine knows whether it has started, it is asked however late it is.
-    return run.state in NOT_STARTED and run.need in _TO_BE_STARTED and not (run.withdrawing or run.start_sent)
+    return run.is_starting or (run.need in _TO_BE_STARTED and not (run.withdrawing or run.start_sent))
 
 
 def clocks_of(run: Run) -> list[float]:

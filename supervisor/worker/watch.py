@@ -70,4 +70,7 @@ class Watcher:
 
     def _hint(self, hint: Hint) -> None:
         # Each action apart: a memory kill must not vanish behind the exit that follows it.
-        self._inbox.put_latest((hint.container_id, hint.action), hint, wake=hint.action not in _NO_NEWS)
+        is_news = hint.action not in _NO_NEWS
+        if hint.action == "start":  # perhaps long after it was asked for
+            is_news = self._executor.capabilities.starts_later
+        self._inbox.put_latest((hint.container_id, hint.action), hint, wake=is_news)

@@ -14,20 +14,22 @@ from hosts.executors.docker import DockerExecutor
 from hosts.models import DockerHost
 from jobs.models import ContainerJob, ContainerTemplate
 from tests.admin_ui.commands import manage
+from tests.support.docker_contexts import make_context
 from tests.support.factories import make_host
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def no_docker(monkeypatch):
-    """No engine answers, unless a test says that one does."""
+def no_docker(monkeypatch, tmp_path):
+    """No engine answers, unless a test says that one does; Docker's own configuration is empty."""
 
     def refuse(_self):
         raise DockerConnectionError("nothing there")
 
-    for name in ("DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"):
+    for name in ("DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_CONTEXT"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     monkeypatch.setattr(DockerExecutor, "check", refuse)
 
 
@@ -100,6 +102,27 @@ def test_docker_host_and_its_certificates_are_used(docker, monkeypatch, tmp_path
     host = DockerHost.objects.get()
     assert host.base_url == "tcp://engine.example:2376"
     assert host.executor_config["tls_ca_cert"] == str(tmp_path / "ca.pem")
+
+
+def test_the_context_in_use_is_followed_with_its_certificates(docker, tmp_path):
+    tls = make_context(tmp_path / "docker", "far", Host="tcp://engine.example:2376")
+    files = {"tls_ca_cert": "ca.pem", "tls_client_cert": "cert.pem", "tls_client_key": "key.pem"}
+    for name in files.values():
+        (tls / name).touch()
+    (tmp_path / "docker/config.json").write_text('{"currentContext": "far"}')
+    text = manage("bootstrap").text
+    host = DockerHost.objects.get()
+    assert (host.executor_type, host.base_url) == ("docker", "https://engine.example:2376")
+    paths = {key: str(tls / name) for key, name in files.items()}
+    assert host.executor_config == {"tls_verify": True, **paths}
+    assert "by the context 'far'" in text
+
+
+def test_a_context_that_is_not_there_is_said_and_jobs_are_processes(docker, tmp_path):
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker/config.json").write_text('{"currentContext": "gone"}')
+    assert "There is no Docker context 'gone'" in manage("bootstrap").text
+    assert DockerHost.objects.get().executor_type == "process"
 
 
 def test_an_address_at_which_nobody_answers_is_said(monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
@@ -10,6 +12,7 @@ from jobs.models import ContainerJob, JobEvent
 from jobs.states import AttemptState, JobStatus
 from tests.admin_ui.commands import jobs
 from tests.jobs.attempts import make_attempt
+from tests.support import own_executors
 from tests.support.factories import make_host, make_job, make_template
 
 pytestmark = pytest.mark.django_db
@@ -215,3 +218,23 @@ def test_an_unusable_database_is_a_sentence(monkeypatch):
     result = jobs("cancel", UNKNOWN_ID)
     assert result.code == 75
     assert "no such table" in result.stderr
+
+
+# --- declare-lost ---
+
+
+def test_declare_lost_wants_the_id_of_the_job_typed(monkeypatch, settings):
+    settings.TALLYMAN_EXECUTORS = {"mine": f"{own_executors.__name__}.MyCustomExecutor"}
+    attempt = make_attempt(host=make_host("platform", executor_type="mine", connection_string=""))
+    job_id = str(attempt.job_id)
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    assert jobs("declare-lost", job_id).code == 2
+    assert "--yes-i-mean" in jobs("declare-lost", job_id).stderr  # nobody is there any more
+    assert jobs("declare-lost", job_id, "--yes-i-mean", "other").code == 2
+    attempt.refresh_from_db()
+    assert attempt.outcome == ""
+    assert jobs("declare-lost", job_id, "--yes-i-mean", job_id.upper()).code == 0
+    attempt.refresh_from_db()
+    assert attempt.outcome == "lost"
+    again = jobs("declare-lost", job_id, "--yes-i-mean", job_id)
+    assert (again.code, "no attempt under way" in again.stderr) == (1, True)

@@ -11,7 +11,12 @@ from tests.support.web import Web
 
 pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
-PAGES = ("/admin/", "/admin/supervisor/", "/admin/templates/")
+PAGES = (
+    "/admin/",
+    "/admin/jobs/new/",
+    "/admin/supervisor/",
+    "/admin/templates/",
+)
 
 
 @pytest.mark.parametrize("path", PAGES)

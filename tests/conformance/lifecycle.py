@@ -157,7 +157,10 @@ class Lifecycle:
         except ContainerExecutionError as exc:
             refusal = exc
         if refusal is None:
-            assert kit.until_state(executor, container_id, "exited").exit_code == 127
+            seen = kit.until_state(executor, container_id, "exited")
+            refusal = seen.refusal
+        if refusal is None:
+            assert seen.exit_code == 127
         else:
             assert refusal.failure_class
             assert str(refusal)

@@ -50,6 +50,9 @@ def test_the_specifications_example_is_right():
         ("log_settle_seconds", -1, "log_settle_seconds must be"),
         ("log_reads_per_minute", 0, "log_reads_per_minute must be"),
         ("credentials_file", "key.json", "credentials_file must be"),
+        ("credentials_json", "{}", "credentials_json must be"),
+        ("credentials_json", '{"type": "external_account"}', "credentials_json must be"),
+        ("credentials_json", {"type": "service_account"}, "credentials_json must be"),
         ("logging_url", "logging", "logging_url must be"),
     ],
 )
@@ -110,22 +113,20 @@ def test_reasons_of_failures_are_told_apart(told: Told, cause: Cause):
     ("ended_by", "outcome", "failure_class"),
     [
         ("timeout", Outcome.TIMEOUT, "timeout"),
-        ("cancelled", Outcome.INTERRUPTED, "killed"),
-        ("rejected", Outcome.REJECTED, "image_not_found"),
-        ("infra", Outcome.INFRA, "image_not_found"),
+        ("outside", Outcome.INTERRUPTED, "killed"),
     ],
 )
 def test_what_the_engine_says_of_an_end_decides_on_its_outcome(
     ended_by: str, outcome: Outcome, failure_class: str
 ):
-    end = Exit(exit_code=143, ended_by=ended_by, failure_class="image_not_found", error="It says so.")
+    end = Exit(exit_code=143, ended_by=ended_by, error="It says so.")
     verdict = judge(end)
     assert (verdict.outcome, verdict.failure_class) == (outcome, failure_class)
     assert "It says so." in verdict.message
 
 
 def test_an_end_that_we_asked_for_is_ours_whatever_the_engine_calls_it():
-    end = Exit(exit_code=None, ended_by="cancelled", stop_reason="cancelled")
+    end = Exit(exit_code=None, ended_by="outside", stop_reason="cancelled")
     assert judge(end).outcome is Outcome.CANCELLED
 
 

@@ -140,6 +140,21 @@ def test_lost_replies_and_a_service_that_is_busy_or_away_are_no_failures(
     assert all(fault.hits == fault.times for fault in fake.faults)
 
 
+def test_what_comes_before_the_start_does_not_count_into_the_timeout(
+    host: DockerHost, fake: FakeCloudRun, database_url: str
+):
+    fake.lag_of_start = 2.5
+    quick = ContainerTemplate.objects.create(
+        name="quick", docker_image="gcr.io/p/i", command="sleep 0.2", timeout_seconds=1, stop_grace_seconds=1
+    )
+    job = operations.submit(quick)
+    waits = Attempt.objects.filter(job=job, state="created", phase="Waiting for resources.")
+    with supervising.running("supervise", database_url=database_url):
+        wait_until(waits.exists, timeout_seconds=20, what="a word on what it waits for")
+        assert wait_for_end(job) == ["completed"]
+    assert (job.attempts.count(), fake.started) == (1, {str(job.id): 1})
+
+
 def test_jobs_end_as_cancelled_timed_out_rejected_or_after_the_retries_of_the_host(
     host: DockerHost, template: ContainerTemplate, fake: FakeCloudRun, database_url: str
 ):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from hosts.executors.docker import DockerExecutor, contexts
 from hosts.executors.docker.endpoint import endpoint_from
 from tests.support import certificates
 from tests.support.containers import host_view
+from tests.support.docker_contexts import make_context
 from tests.support.relay import Relay
 
 
@@ -23,17 +22,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     return tmp_path
-
-
-def make_context(folder: Path, name: str, **engine: object) -> Path:
-    """A context as `docker context create` leaves it; the folder of its certificates."""
-    key = hashlib.sha256(name.encode()).hexdigest()
-    meta = folder / "contexts" / "meta" / key / "meta.json"
-    meta.parent.mkdir(parents=True)
-    meta.write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": engine}}))
-    tls = folder / "contexts" / "tls" / key / "docker"
-    tls.mkdir(parents=True)
-    return tls
 
 
 def url_of(base_url: str = "") -> str:

@@ -192,6 +192,21 @@ def test_safe_defaults(executor, docker_engine):
     assert how["Privileged"] is False
 
 
+def test_how_it_is_to_be_stopped(executor, docker_engine):
+    job = job_view("true", template={"stop_signal": "SIGUSR1", "stop_grace_seconds": 7})
+    config = _inspected(executor, docker_engine, job)["Config"]
+    assert (config["StopSignal"], config["StopTimeout"]) == ("SIGUSR1", 7)
+
+
+def test_a_signal_that_is_none_keeps_no_container_from_being_made(executor, docker_engine):
+    job = job_view("true", template={"stop_signal": "SIGNONE"})
+    assert "StopSignal" not in _inspected(executor, docker_engine, job)["Config"]
+
+
+def test_a_terminal_is_given(executor, docker_engine):
+    assert _inspected(executor, docker_engine, job_view("true", tty=True))["Config"]["Tty"] is True
+
+
 def test_no_terminal_and_both_streams_apart(executor, docker_engine):
     job = script("echo out; echo err >&2; test -t 0 || echo no terminal")
     made = _inspected(executor, docker_engine, job)["Config"]

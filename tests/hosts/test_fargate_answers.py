@@ -118,7 +118,7 @@ def test_out_of_memory_is_told_by_the_container(
         containers=[{"name": "job", "exitCode": 137, "reason": killed, "imageDigest": "sha256:00"}],
     )
     assert (ended.state, ended.exit_code, ended.oom_killed) == ("exited", 137, True)
-    assert (ended.interrupted, ended.image_digest, ended.finished_at) == ("", "sha256:00", AT)
+    assert (ended.ended_by, ended.image_digest, ended.finished_at) == ("", "sha256:00", AT)
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ def test_a_task_that_aws_or_somebody_stopped_was_interrupted(
     containers = [{"name": "job", "exitCode": 1}]
     said = {"startedAt": AT, "stoppedAt": AT, "stopCode": code, "stoppedReason": reason}
     ended = seen(executor, ecs, logs, containers=containers, **said)
-    assert ended.interrupted == f"{code}: {reason}"
+    assert (ended.ended_by, ended.error) == ("outside", f"{code}: {reason}")
     assert ended.refusal is None
 
 
 def test_a_task_that_we_stopped_was_not(executor: FargateExecutor, ecs: Stubber, logs: Stubber) -> None:
     said = {"startedAt": AT, "stopCode": "UserInitiated", "stoppedReason": "tallyman: TERM"}
     ended = seen(executor, ecs, logs, containers=[{"name": "job", "exitCode": 143}], **said)
-    assert (ended.interrupted, ended.exit_code) == ("", 143)
+    assert (ended.ended_by, ended.exit_code) == ("", 143)
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_a_task_goes_from_starting_to_running_to_its_exit(aws: Aws) -> None:
     wait_until(lambda: _state(executor, made.container_id) == "exited", what="the task to stop")
     seen = executor.observe(made.container_id)
     assert seen is not None
-    assert (seen.exit_code, seen.refusal, seen.interrupted) == (3, None, "")
+    assert (seen.exit_code, seen.refusal, seen.ended_by) == (3, None, "")
     assert seen.started_at is not None
     assert seen.finished_at is not None
 

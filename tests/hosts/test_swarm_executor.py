@@ -165,12 +165,9 @@ def test_memory_that_ran_out_is_told(swarm_executor: SwarmExecutor) -> None:
 
 def test_an_image_that_no_node_has_is_refused_at_the_start(swarm_executor: SwarmExecutor) -> None:
     job = job_view("true", template={"docker_image": "127.0.0.1:1/nobody/nothing:1"})
-    container_id = swarm_executor.create(job).container_id
-    with pytest.raises(LaunchFailed) as caught:
-        swarm_executor.start(container_id)
-    assert caught.value.failure_class == "image_missing"
-    seen = swarm_executor.observe(container_id)
-    assert seen is not None
+    seen = run(swarm_executor, job)
+    assert isinstance(seen.refusal, LaunchFailed)
+    assert seen.refusal.failure_class == "image_missing"
     assert (seen.state, seen.started_at, seen.exit_code) == ("exited", None, None)
 
 
@@ -183,11 +180,11 @@ def test_a_command_that_cannot_be_run_is_refused_at_the_start(
 ) -> None:
     # With an init process it is that one that starts, and ends with the same codes.
     executor = SwarmExecutor(host_view(swarm.url, kind="swarm", init=False))
-    container_id = executor.create(job_view(command)).container_id
-    with pytest.raises(ContainerExecutionError) as caught:
-        executor.start(container_id)
+    seen = run(executor, job_view(command))
     executor.close()
-    assert (caught.value.failure_class, caught.value.exit_code) == (failure_class, code)
+    assert isinstance(seen.refusal, ContainerExecutionError)
+    assert not isinstance(seen.refusal, LaunchFailed)
+    assert (seen.refusal.failure_class, seen.refusal.exit_code) == (failure_class, code)
 
 
 def test_what_no_node_could_take_is_refused_at_once(swarm_executor: SwarmExecutor) -> None:

@@ -147,15 +147,36 @@ def test_a_far_job_that_will_not_stop_is_killed_after_its_grace(far: SwarmExecut
 
 def test_a_job_that_no_node_takes_waits_until_it_is_stopped(on: Callable[..., SwarmExecutor]) -> None:
     executor = on(None, "node.labels.disk==ssd")
-    container_id = launch(executor, script("true"))
+    container_id = executor.create(script("true")).container_id
+    executor.start(container_id)
     seen = executor.observe(container_id)
     assert seen is not None
-    assert (seen.state, seen.started_at) == ("running", None)
+    assert (seen.state, seen.started_at) == ("starting", None)
     assert "no suitable node" in seen.metadata["task_message"]
+    assert "no suitable node" in seen.error
     executor.signal(container_id, "TERM")
     ended = until_exited(executor, container_id)
     assert (ended.exit_code, ended.started_at) == (None, None)
     assert executor.list_containers()[0].state == "exited"
+
+
+def test_a_job_that_waits_for_a_node_runs_once_there_is_one(
+    pair: Pair, on: Callable[..., SwarmExecutor]
+) -> None:
+    executor = on(None, "node.labels.disk==nvme")
+    container_id = executor.create(script("sleep 60")).container_id
+    executor.start(container_id)
+    waiting = executor.observe(container_id)
+    assert waiting is not None
+    assert waiting.state == "starting"
+    pair[0].label(pair[0].id, disk="nvme")
+    running = wait_until(lambda: running_now(executor, container_id), 15, "it to run")
+    assert (running.started_at is None, running.error) == (False, "")
+
+
+def running_now(executor: SwarmExecutor, container_id: str) -> Observation | None:
+    seen = executor.observe(container_id)
+    return seen if seen and seen.state == "running" else None
 
 
 def states(manager: SwarmNode, *service_ids: str) -> list[str]:

@@ -48,7 +48,7 @@ def service(replicas: int = 1, **labels: str) -> dict[str, Any]:
     ("task", "state", "code"),
     [
         (told("running", code=0), "running", None),
-        (told("preparing"), "running", None),
+        (told("preparing"), "starting", None),
         (told("complete", desired="shutdown", code=0), "exited", 0),
         (told("failed", desired="shutdown", code=3), "exited", 3),
         (told("shutdown", desired="shutdown", code=137), "exited", 137),
@@ -56,9 +56,9 @@ def service(replicas: int = 1, **labels: str) -> dict[str, Any]:
         # Its node has lost the container: the 0 is not its own.
         (told("failed", desired="shutdown", code=0, error="No such container: x"), "exited", None),
         (told("shutdown", desired="shutdown", code=-1), "exited", None),
-        (told("pending", NodeID=""), "running", None),
+        (told("pending", NodeID=""), "starting", None),
         (told("pending", NodeID="", desired="shutdown"), "exited", None),
-        (told("assigned", desired="shutdown"), "running", None),
+        (told("assigned", desired="shutdown"), "starting", None),
         (told("orphaned", desired="shutdown", code=0), "exited", None),
     ],
 )
@@ -69,9 +69,16 @@ def test_a_tasks_state_is_told_in_the_words_of_the_contract(
     assert (seen.state, seen.exit_code) == (state, code)
 
 
-def test_a_service_is_created_until_a_task_is_asked_for_and_runs_from_then_on() -> None:
+def test_a_service_is_created_until_a_task_is_asked_for_and_starting_from_then_on() -> None:
     assert observation(service(0), None).state == "created"
-    assert observation(service(1), None).state == "running", "its task may come to be at any moment"
+    assert observation(service(1), None).state == "starting", "its task may come to be at any moment"
+
+
+def test_what_keeps_a_task_from_running_is_told() -> None:
+    waits = observation(service(), Task.of(told("pending", NodeID="", error="no suitable node")))
+    pulls = observation(service(), Task.of(told("preparing", message="preparing")))
+    runs = observation(service(), Task.of(told("running", message="started")))
+    assert [waits.error, pulls.error, runs.error] == ["no suitable node", "preparing", ""]
 
 
 def test_the_jobs_task_is_the_first_and_not_the_one_that_stopping_it_makes() -> None:

@@ -12,12 +12,14 @@ from hosts.errors import LeaseLost
 from hosts.models import DockerHost, HostLease, HostState
 from hosts.operations import HostRefused
 from jobs import moves
-from jobs.declare_lost import declare_lost
+from jobs.declare_lost import declare_attempt_lost, declare_lost
 from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent, Tally
+from jobs.operations import Refused
 from jobs.states import OPEN_STATES, AttemptState
 from tests.jobs.attempts import everything, make_attempt, row, take
 from tests.jobs.chunks import err, out, store
 from tests.jobs.test_usage import READING, store_readings
+from tests.support import own_executors
 from tests.support.factories import make_host, make_job, make_template
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +105,57 @@ def test_a_host_that_was_online_and_is_held_no_more_can_be_given_up():
     HostLease.objects.update(expires_at=Now() - timedelta(seconds=1))
     make_attempt(AttemptState.RUNNING, host=host)
     assert declare_lost(host.id, who="ann") == 1
+
+
+# --- one attempt ---
+
+
+@pytest.fixture
+def platform(settings) -> DockerHost:
+    """A host whose executor can only launch."""
+    settings.TALLYMAN_EXECUTORS = {"mine": f"{own_executors.__name__}.MyCustomExecutor"}
+    return make_host("platform", executor_type="mine", state=HostState.ONLINE)
+
+
+@pytest.mark.parametrize("state", OPEN_STATES)
+def test_an_attempt_that_nobody_can_ask_about_ends_as_lost(platform, state):
+    attempt, other = make_attempt(state, host=platform), make_attempt(job=make_job(), host=platform)
+    declare_attempt_lost(attempt.job_id, who="ann")
+    attempt.refresh_from_db()
+    other.refresh_from_db()
+    assert (attempt.state, attempt.outcome, attempt.failure_class) == ("ended", "lost", "lost")
+    assert (other.state, attempt.logs_complete) == (AttemptState.CLAIMED, False)
+    event = JobEvent.objects.get(job=attempt.job)
+    assert (event.who, event.message) == ("ann", "declared lost")
+    platform.refresh_from_db()
+    assert platform.is_active
+
+
+def test_a_lost_attempt_is_followed_by_another_only_with_its_owners_consent(platform):
+    spec = {"max_attempts": 2, "retry_on": ["lost"]}
+    attempts = [make_attempt(job=make_job(), host=platform) for _ in range(2)]
+    Attempt.objects.filter(pk=attempts[1].pk).update(spec={**attempts[1].spec, **spec})
+    for attempt in attempts:
+        declare_attempt_lost(attempt.job_id, who="ann")
+    assert [ContainerJob.objects.get(pk=one.job_id).status for one in attempts] == ["failed", "pending"]
+
+
+def test_an_attempt_whose_executor_can_be_asked_is_for_nobody_to_call_lost(host):
+    attempt = make_attempt(AttemptState.RUNNING, host=host)
+    with pytest.raises(Refused, match="can be asked what became of job"):
+        declare_attempt_lost(attempt.job_id, who="ann")
+    attempt.refresh_from_db()
+    assert attempt.state == AttemptState.RUNNING
+
+
+def test_a_job_without_an_open_attempt_has_none_that_could_be_lost(platform):
+    ended = make_attempt(AttemptState.ENDED, host=platform, outcome="succeeded")
+    with pytest.raises(Refused, match="no attempt under way"):
+        declare_attempt_lost(ended.job_id, who="ann")
+
+
+def test_an_executor_that_is_unknown_here_decides_nothing(platform, settings):
+    attempt = make_attempt(host=platform)
+    settings.TALLYMAN_EXECUTORS = {}
+    with pytest.raises(Refused, match="Nothing is known here"):
+        declare_attempt_lost(attempt.job_id, who="ann")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hosts.errors import ContainerExecutionError
 from hosts.executors import option_reader
+from hosts.executors.capabilities import WISHES, Capabilities, lacks
 from hosts.executors.container_options import ContainerOptions, Port
 from hosts.executors.contract import JobView, Network
 from hosts.executors.docker import DockerExecutor
@@ -267,3 +268,29 @@ def test_what_the_options_ask_for_is_what_a_docker_host_can():
     assert {"entrypoint", "user", "labels", "mounts", "tmpfs", "extra_hosts", "ports"} <= asked
     assert {"pids_limit", "swap_limit", "read_only"} <= asked
     assert all(getattr(DockerExecutor.capabilities, name) for name in asked)
+
+
+@pytest.mark.parametrize(
+    ("template", "networks", "flag"),
+    [
+        ({}, ["host"], "host_network"),
+        ({"security": {"host_pid": True}}, [], "host_pid"),
+        ({"security": {"devices": ["/dev/fuse"]}}, [], "devices"),
+        ({"security": {"no_new_privileges": True}}, [], "no_new_privileges"),
+        ({"security": {"no_new_privileges": False}}, [], "no_new_privileges"),
+    ],
+)
+def test_what_weakens_isolation_is_asked_of_the_executor(template, networks, flag):
+    asked = needs.needs({**frozen(template=template), "networks": [[name, []] for name in networks]})
+    assert flag in asked
+    (sentence,) = lacks(Capabilities(networks=True), asked, label="This one")
+    assert sentence == f"This one cannot {WISHES[flag]}."
+
+
+def test_nobody_asks_for_what_is_not_said():
+    plain = {**frozen(template={"security": {"host_pid": False, "devices": []}}), "networks": [["jobs", []]]}
+    assert needs.needs(plain) == {"networks"}
+
+
+def test_every_wish_can_be_asked_for():
+    assert set(WISHES) == needs.ASKABLE

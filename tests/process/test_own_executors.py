@@ -12,6 +12,7 @@ import pytest
 from hosts.executors.frames import STDERR, STDOUT
 from hosts.models import DockerHost, HostState
 from jobs import logs, operations
+from jobs.declare_lost import declare_attempt_lost
 from jobs.models import Attempt, ContainerJob, ContainerTemplate
 from jobs.states import AttemptState
 from supervisor.models import Role, SupervisorProcess
@@ -153,6 +154,30 @@ def test_a_launch_whose_answer_was_lost_is_unknown_and_never_made_again(
         assert (job.status, len(launches(folder))) == ("starting", 1)
         assert command.process.poll() is None
     assert Attempt.objects.get(job=job).state == AttemptState.CREATED
+
+
+@pytest.mark.postgres_only  # nothing of it depends on the database
+def test_a_launch_that_is_unknown_can_be_declared_lost_and_gives_its_slot_back(
+    folder: Path, add_host: AddHost, supervise: Callable, plain: ContainerTemplate, settings
+) -> None:
+    settings.TALLYMAN_EXECUTORS = {"watched": f"{own_executors.__name__}.Watched"}
+    host = add_host("watched")
+    DockerHost.objects.filter(pk=host.pk).update(max_concurrent_jobs=1)
+    (folder / "hang").touch()
+    unknown, waiting = operations.submit(plain, host=host), operations.submit(plain, host=host)
+    with supervise():
+        wait_until(lambda: launches(folder), 20, "the launch")
+        kill_workers()
+        (folder / "hang").unlink()
+        wait_until(lambda: "declare-lost ID" in told(unknown), 20, "the doubt to be told")
+        (folder / "status").write_text("completed")
+        declare_attempt_lost(unknown.pk, who="ann")
+        wait_for_status(waiting, "completed", timeout_seconds=20)
+        # And once more, if its owner wants that.
+        operations.retry(unknown.pk, who="ann")
+        wait_for_status(unknown, "completed", timeout_seconds=20)
+    outcomes = Attempt.objects.filter(job=unknown).order_by("number").values_list("outcome", flat=True)
+    assert (list(outcomes), len(launches(folder))) == (["lost", "succeeded"], 3)
 
 
 def told(job: ContainerJob) -> str:

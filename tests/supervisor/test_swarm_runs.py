@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from hosts.executors.frames import STDOUT
 from hosts.models import DockerHost
 from jobs import logs, operations
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, EnvironmentVariable
+from jobs.states import ENDED_STATUSES
 from tests.supervisor.working import shell, work
 from tests.support import supervising
 from tests.support.supervising import StartCounter, wait_for_all_ended, wait_for_status
@@ -127,3 +130,24 @@ def test_a_cancelled_job_has_its_last_words_and_nothing_ever_shows_its_secrets(
         wait_for_status(job, "cancelled")
     assert job.execution.stdout == "hunter2-s3crett0ken-of-the-job\nseen-by-all\nbye\n"
     wait_until(lambda: not swarm.api.secrets(), 10, "its secrets to be gone")
+
+
+@pytest.mark.postgres_only  # nothing of it depends on the database
+def test_waiting_for_a_node_is_told_and_does_not_count_into_the_timeout(
+    swarm_host: DockerHost, swarm: SwarmNode, database_url: str
+) -> None:
+    swarm_host.executor_config = {"constraints": ["node.labels.room==yes"]}
+    swarm_host.save()
+    template = ContainerTemplate.objects.create(
+        name="quick", docker_image="busybox", command="sleep 0.2", timeout_seconds=1, stop_grace_seconds=1
+    )
+    job = operations.submit(template)
+    waits = Attempt.objects.filter(job=job, state="created", phase__contains="no suitable node")
+    with supervising.running("supervise", database_url=database_url):
+        wait_until(waits.exists, 20, "the word that no node takes it")
+        wait_until(
+            lambda: waits.filter(claimed_at__lt=timezone.now() - timedelta(seconds=2)).exists(), 20, "2 s"
+        )
+        swarm.label(swarm.id, room="yes")
+        assert wait_for_status(job, *ENDED_STATUSES).status == "completed"
+    assert job.started_at > job.attempts.get().claimed_at + timedelta(seconds=2)

@@ -75,10 +75,17 @@ def script(text: str, **fields: Any) -> JobView:
 
 
 def launch(executor: ContainerExecutor, job: JobView) -> str:
-    """Create and start; the container's id."""
+    """Create and start; the id of the container, which is not on its way any more."""
     container_id = executor.create(job).container_id
     executor.start(container_id)
+    if executor.capabilities.starts_later:
+        wait_until(lambda: _state(executor, container_id) != "starting", 15, "the start")
     return container_id
+
+
+def _state(executor: ContainerExecutor, container_id: str) -> str:
+    seen = executor.observe(container_id)
+    return seen.state if seen else "gone"
 
 
 def until_exited(

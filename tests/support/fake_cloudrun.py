@@ -10,15 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import sys
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,18 +23,21 @@ from google.auth.exceptions import GoogleAuthError
 
 from tests.support import fake_cloudrun_errors as errors
 from tests.support.fake_cloudrun_errors import Refusal
+from tests.support.fake_cloudrun_jobs import (
+    PARENT,
+    PROJECT,
+    REGION,
+    FakeJob,
+    image_of,
+    moment,
+    new_body,
+    operation,
+)
 from tests.support.fake_cloudrun_logs import LogStore
+from tests.support.fake_cloudrun_server import AnsweringServer
 from tests.support.fake_cloudrun_tasks import TaskProcess
 
-PROJECT, REGION = "my-gcp-project", "us-central1"
-PARENT = f"projects/{PROJECT}/locations/{REGION}"
-_TYPE = "type.googleapis.com/google.cloud.run.v2."
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-def moment() -> str:
-    """Now, as Google writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass
@@ -61,17 +60,6 @@ class Fault:
         return self.after == after and self.hits < self.times and matches
 
 
-@dataclass
-class FakeJob:
-    """A Job with its executions; `body` is what the API shows of it."""
-
-    body: dict[str, Any]
-    visible_at: float = 0.0
-    ready_at: float = 0.0
-    gone_at: float = 0.0
-    executions: dict[str, TaskProcess] = field(default_factory=dict)
-
-
 class FakeCloudRun:
     """One region of one project. `lag` is how long the control plane takes for anything, in seconds."""
 
@@ -85,26 +73,22 @@ class FakeCloudRun:
         self.public_key = ""  # of the only account that may do anything here
         self.lag = 0.0
         self.lag_of_read = 0.0  # a new Job is not found at first
+        self.lag_of_start = 0.0  # an execution waits so long before its task begins
         self.missing_images: set[str] = set()
         self.denied_images: set[str] = set()
         self.denied_for_lack_of_quota: set[str] = set()
         self.starts_refused: dict[str, str] = {}  # image: what the task's status says
         self.calls_a_second: float | None = None
         self._window: list[float] = []
-        handler = type("Handler", (_Handler,), {"fake": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        self._server = AnsweringServer(self.answer)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self._server.url
 
     def close(self) -> None:
         """End the server, and every process."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.end()
         for job in self.jobs.values():
             for execution in job.executions.values():
                 execution.kill()
@@ -118,7 +102,7 @@ class FakeCloudRun:
         container = {"image": "gcr.io/somebody/else"}
         given = {"template": {"template": {"containers": [container], "maxRetries": 0}}}
         with self.lock:
-            self.jobs[name] = FakeJob(_new_body(name, given))
+            self.jobs[name] = FakeJob(new_body(name, given))
 
     # ── answering ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -202,7 +186,7 @@ class FakeCloudRun:
                 "job_id", f"{name!r}: must be less than 50 lower case letters, digits, dashes"
             )
         errors.check_job(name, given)
-        if _image(given) in self.denied_for_lack_of_quota:
+        if image_of(given) in self.denied_for_lack_of_quota:
             raise errors.of_quota()
         with self.lock:
             with contextlib.suppress(Refusal):
@@ -210,10 +194,10 @@ class FakeCloudRun:
             if name in self.jobs:
                 raise errors.already_exists(f"Resource '{name}' already exists.")
             now = time.monotonic()
-            job = FakeJob(_new_body(name, given), visible_at=now + self.lag_of_read, ready_at=now + self.lag)
+            job = FakeJob(new_body(name, given), visible_at=now + self.lag_of_read, ready_at=now + self.lag)
             self.jobs[name] = job
             self._apply_token(name, job)
-            return _operation("Job", self._shown(job))
+            return operation("Job", self._shown(job))
 
     def _update(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
         with self.lock:
@@ -227,9 +211,9 @@ class FakeCloudRun:
             job.body = {**job.body, **{key: given[key] for key in kept if key in given}}
             job.body["generation"] = str(int(job.body["generation"]) + 1)
             job.ready_at = time.monotonic() + self.lag
-            _touch(job)
+            job.touch()
             self._apply_token(name, job)
-            return _operation("Job", self._shown(job))
+            return operation("Job", self._shown(job))
 
     def _delete(self, name: str, etag: str) -> dict[str, Any]:
         with self.lock:
@@ -240,8 +224,8 @@ class FakeCloudRun:
                 raise errors.failed_precondition("The job has running executions.")
             job.gone_at = time.monotonic() + self.lag
             job.body["deleteTime"] = moment()
-            _touch(job)
-            return _operation("Job", self._shown(job))
+            job.touch()
+            return operation("Job", self._shown(job))
 
     def _list(self, query: dict[str, str]) -> dict[str, Any]:
         with self.lock:
@@ -257,34 +241,7 @@ class FakeCloudRun:
 
     def _shown(self, job: FakeJob) -> dict[str, Any]:
         with self.lock:
-            body = dict(job.body)
-            ready = time.monotonic() >= job.ready_at
-            body["observedGeneration"] = body["generation"] if ready else str(int(body["generation"]) - 1)
-            if not ready:
-                body["reconciling"] = True
-            body["terminalCondition"] = self._condition(job, ready=ready)
-            if job.executions:
-                body["executionCount"] = len(job.executions)
-                body["latestCreatedExecution"] = list(job.executions.values())[-1].reference()
-            return body
-
-    def _condition(self, job: FakeJob, *, ready: bool) -> dict[str, Any]:
-        condition = {"type": "Ready", "lastTransitionTime": job.body["updateTime"]}
-        image = _image(job.body)
-        if not ready:
-            return {**condition, "state": "CONDITION_RECONCILING"}
-        if image in self.missing_images:
-            words = f"Image '{image}' not found."
-            return {**condition, "state": "CONDITION_FAILED", "message": words, "reason": "CONTAINER_MISSING"}
-        if image in self.denied_images:
-            words = f"Google Cloud Run Service Agent must have permission to read the image, {image}."
-            return {
-                **condition,
-                "state": "CONDITION_FAILED",
-                "message": words,
-                "reason": "CONTAINER_PERMISSION_DENIED",
-            }
-        return {**condition, "state": "CONDITION_SUCCEEDED"}
+            return job.shown(missing=self.missing_images, denied=self.denied_images)
 
     # ── executions ────────────────────────────────────────────────────────────────────────────────────
 
@@ -297,7 +254,12 @@ class FakeCloudRun:
         template = job.body["template"]["template"]
         image = template["containers"][0]["image"]
         process = TaskProcess(
-            f"{PARENT}/jobs/{name}", execution, template, self.logs, delay=self.lag, labels=job.body["labels"]
+            f"{PARENT}/jobs/{name}",
+            execution,
+            template,
+            self.logs,
+            delays=(self.lag, self.lag_of_start),
+            labels=job.body["labels"],
         )
         job.executions[execution] = process
         if image in self.starts_refused:
@@ -306,7 +268,7 @@ class FakeCloudRun:
             self.started[job.body["labels"].get("tallyman-job", "")] += 1
             process.start()
         # Whatever becomes of it changes the Job too.
-        process.on_end = lambda: _touch(job)
+        process.on_end = job.touch
 
     def _execution(self, name: str, execution: str) -> TaskProcess:
         with self.lock:
@@ -320,80 +282,10 @@ class FakeCloudRun:
         if found.is_over:
             raise errors.failed_precondition("The execution has already completed.")
         found.cancel()
-        return _operation("Execution", found.shown())
+        return operation("Execution", found.shown())
 
     def _tasks(self, name: str, execution: str) -> dict[str, Any]:
         return {"tasks": [self._execution(name, execution).task()]}
-
-
-def _image(job: dict[str, Any]) -> str:
-    return job["template"]["template"]["containers"][0]["image"]
-
-
-def _new_body(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    now = moment()
-    return {
-        **given,
-        "name": f"{PARENT}/jobs/{name}",
-        "uid": str(uuid.uuid4()),
-        "generation": "1",
-        "labels": given.get("labels", {}),
-        "createTime": now,
-        "updateTime": now,
-        "creator": "tallyman@my-gcp-project.iam.gserviceaccount.com",
-        "launchStage": "GA",
-        "etag": f'"{uuid.uuid4().hex[:12]}"',
-    }
-
-
-def _touch(job: FakeJob) -> None:
-    job.body["updateTime"] = moment()
-    job.body["etag"] = f'"{uuid.uuid4().hex[:12]}"'
-
-
-def _operation(kind: str, resource: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": f"{PARENT}/operations/{uuid.uuid4()}",
-        "metadata": {"@type": _TYPE + kind, **resource},
-    }
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever is killed hangs up: that is no news. Anything else is."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    fake: FakeCloudRun
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        try:
-            status, answer = 200, self.fake.answer(self.command, self.path, self.headers, body)
-        except Refusal as refusal:
-            status, answer = refusal.status, refusal.body
-        except ConnectionAbortedError:
-            self.close_connection = True
-            return
-        data = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=UTF-8")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        with contextlib.suppress(ConnectionError):
-            self.wfile.write(data)
-
-    do_GET = do_POST = do_PATCH = do_DELETE = _serve
-
-    def log_message(self, format: str, *args: Any) -> None:
-        return
 
 
 @contextlib.contextmanager

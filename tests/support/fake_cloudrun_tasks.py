@@ -31,10 +31,11 @@ class TaskProcess:
         template: Mapping[str, Any],
         logs: LogStore,
         *,
-        delay: float,
+        delays: tuple[float, float],
         labels: Mapping[str, str],
     ) -> None:
         self._job, self._name, self._template, self._logs = job, name, template, logs
+        delay, self._wait_for_room = delays
         self._delay, self._labels = delay, dict(labels)
         self._visible_at = time.monotonic() + delay
         self._created, self._started, self._completed = _moment(), "", ""
@@ -42,6 +43,7 @@ class TaskProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._exit_code: int | None = None
         self._cancelled = self._timed_out = False
+        self._cancel_asked = threading.Event()
         self._message = ""
         self.on_end: Callable[[], None] = lambda: None
         self.out_of_memory = False
@@ -64,6 +66,7 @@ class TaskProcess:
 
     def cancel(self) -> None:
         self._cancelled = True
+        self._cancel_asked.set()
         self._end()
 
     def kill(self) -> None:
@@ -73,6 +76,7 @@ class TaskProcess:
 
     def _run(self) -> None:
         time.sleep(self._delay)
+        self._cancel_asked.wait(self._wait_for_room)
         container = self._template["containers"][0]
         if self._cancelled:
             self._finish()
@@ -219,7 +223,8 @@ class TaskProcess:
     def _condition(self) -> dict[str, Any]:
         condition = {"type": "Completed", "lastTransitionTime": self._completed or self._created}
         if not self.is_over:
-            return {**condition, "state": "CONDITION_RECONCILING"}
+            waits = {} if self._started else {"message": "Waiting for resources."}
+            return {**condition, "state": "CONDITION_RECONCILING", **waits}
         if self._status == "EXECUTION_SUCCEEDED":
             return {
                 **condition,

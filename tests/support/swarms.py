@@ -67,6 +67,11 @@ class SwarmNode:
         """What this manager says of a node: ready or down."""
         return str(self.api.inspect_node(node_id)["Status"]["State"])
 
+    def label(self, node_id: str, **labels: str) -> None:
+        """Give a node these labels, and no others."""
+        node = self.api.inspect_node(node_id)
+        self.api.update_node(node_id, node["Version"]["Index"], {**node["Spec"], "Labels": labels})
+
     def services(self) -> list[dict[str, Any]]:
         """Every service of the swarm."""
         found: list[dict[str, Any]] = self.api.services()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
-from hosts.executors.contract import EndedBy
+# `rejected` and `infra`: nothing of it ever ran, for a reason that lies in the job, or not.
+Why = Literal["", "timeout", "cancelled", "rejected", "infra"]
 
 _OOM = re.compile(r"memory limit .*exceeded|out of memory|exceeded (?:the |its )?memory", re.IGNORECASE)
 _TIMEOUT = re.compile(r"configured timeout was reached|maximum timeout", re.IGNORECASE)
@@ -24,7 +26,7 @@ _CODES = (
 _QUOTA = re.compile(r"quota|resource.?exhausted|no (?:available )?capacity", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"permission|actas", re.IGNORECASE)
 _DEADLINE_EXCEEDED = 4  # google.rpc.Code
-_REASONS: dict[str, tuple[EndedBy, str]] = {
+_REASONS: dict[str, tuple[Why, str]] = {
     "CANCELLED": ("cancelled", "cancelled"),
     "DELETED": ("cancelled", "cancelled"),
     "CONTAINER_MISSING": ("rejected", "image_not_found"),
@@ -37,7 +39,7 @@ _REASONS: dict[str, tuple[EndedBy, str]] = {
     "PROGRESS_DEADLINE_EXCEEDED": ("infra", "not_started"),
 }
 # Of what never ran, by its sentence; the first one that fits.
-_NEVER_RAN: tuple[tuple[re.Pattern[str], EndedBy, str], ...] = (
+_NEVER_RAN: tuple[tuple[re.Pattern[str], Why, str], ...] = (
     (_NO_IMAGE, "rejected", "image_not_found"),
     (_NO_ACCESS, "rejected", "image_denied"),
     (_NO_START, "rejected", "start_refused"),
@@ -62,9 +64,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """For an Observation; all empty where the exit code says all there is to say."""
+    """All empty where the exit code says all there is to say."""
 
-    ended_by: EndedBy = ""
+    why: Why = ""
     failure_class: str = ""
     oom_killed: bool = False
     exit_code: int | None = None  # as a shell has it, for a command that could not be run
@@ -75,9 +77,9 @@ def cause(told: Told) -> Cause:
     if _OOM.search(told.message):
         return Cause(oom_killed=True)
     for reason in told.reasons:
-        ended_by, failure_class = _REASONS.get(reason, ("", ""))
-        if ended_by and (ended_by == "cancelled" or not told.ran):
-            return Cause(ended_by, failure_class)
+        why, failure_class = _REASONS.get(reason, ("", ""))
+        if why and (why == "cancelled" or not told.ran):
+            return Cause(why, failure_class)
     if _TIMEOUT.search(told.message) or told.code == _DEADLINE_EXCEEDED:
         return Cause("timeout", "timeout")
     return Cause() if told.ran and not _NO_START.search(told.message) else _never_ran(told.message)
@@ -90,7 +92,7 @@ def _code_of(message: str) -> int | None:
 
 
 def _never_ran(message: str) -> Cause:
-    for pattern, ended_by, failure_class in _NEVER_RAN:
+    for pattern, why, failure_class in _NEVER_RAN:
         if pattern.search(message):
-            return Cause(ended_by, failure_class, exit_code=_code_of(message))
+            return Cause(why, failure_class, exit_code=_code_of(message))
     return Cause("infra", "not_started")

@@ -7,6 +7,7 @@ of a second and 40 MiB, and whoever has no Cloud Run host need not install them.
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import threading
 import time
@@ -173,14 +174,17 @@ class Api:
         return {"transport": "rest", "credentials": credentials, "client_options": options}
 
     def _credentials(self) -> Any:
-        path = self._settings.credentials_file
+        path, text = self._settings.credentials_file, self._settings.credentials_json
+        whose = path or ("credentials_json" if text else "default credentials")
         try:
+            # Of this type only: a key of another one may name a program to run, or any address to call.
+            if text:
+                return service_account.Credentials.from_service_account_info(json.loads(text), scopes=_SCOPES)
             if path:
-                # Of this type only: a file of another one may name a program to run, or any address to call.
                 return service_account.Credentials.from_service_account_file(path, scopes=_SCOPES)
             return google.auth.default(scopes=_SCOPES)[0]
         except (OSError, ValueError) as exc:
-            raise auth_exceptions.GoogleAuthError(f"{path or 'default credentials'}: {exc}") from exc
+            raise auth_exceptions.GoogleAuthError(f"{whose}: {exc}") from exc
 
 
 @contextlib.contextmanager

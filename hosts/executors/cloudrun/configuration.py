@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hosts.executors.cloudrun import resources
@@ -12,6 +13,8 @@ from hosts.executors.cloudrun import resources
 TIMEOUT_SECONDS = 30.0
 SETTLE_SECONDS = 8.0
 READS_A_MINUTE = 60.0  # of a project's log entries, unless Google has granted it more
+SECRETS = frozenset({"credentials_json"})
+_CREDENTIALS = ("credentials_file", "credentials_json")
 LONGEST_TASK_SECONDS = 7 * 24 * 3600  # Cloud Run ends whatever runs longer
 MOST_RETRIES = 100
 
@@ -43,6 +46,7 @@ class Settings:
     run_url: str = ""  # empty: where the universe of the credentials has it, Google's own most likely
     logging_url: str = ""
     credentials_file: str = ""
+    credentials_json: str = field(default="", repr=False)
     timeout: float = TIMEOUT_SECONDS
     log_settle_seconds: float = SETTLE_SECONDS
     log_reads_per_minute: float = READS_A_MINUTE
@@ -51,7 +55,7 @@ class Settings:
     def of(cls, base_url: str, config: Mapping[str, Any]) -> Settings:
         """From settings in which `problems` found nothing."""
         url = base_url.rstrip("/")
-        texts = ("project", "region", "service_account", "vpc_connector", "credentials_file")
+        texts = ("project", "region", "service_account", "vpc_connector", *_CREDENTIALS)
         return cls(
             **{name: str(config.get(name) or "") for name in texts},
             cpu_limit=str(config.get("cpu_limit") or ""),
@@ -109,10 +113,27 @@ def _misspelt(config: Mapping[str, Any]) -> list[str]:
             found += [f"{key} is missing: {meant}."] if needed else []
         elif not isinstance(value, str) or not pattern.fullmatch(value):
             found.append(f"{key} must be {meant}, not {value!r}.")
-    path = config.get("credentials_file")
+    return [*found, *_credentials(config)]
+
+
+def _credentials(config: Mapping[str, Any]) -> list[str]:
+    path, text = (config.get(key) for key in _CREDENTIALS)
+    found = []
     if path and not (isinstance(path, str) and path.startswith("/")):
         found.append("credentials_file must be an absolute path on the machine of the supervisor.")
+    if text and not _is_key(text):
+        found.append('credentials_json must be what stands in a key file of the type "service_account".')
+    if path and text:
+        found.append("credentials_file and credentials_json exclude each other: give one of them.")
     return found
+
+
+def _is_key(text: object) -> bool:
+    try:
+        key = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return False
+    return isinstance(key, dict) and key.get("type") == "service_account"
 
 
 def _urls(base_url: str, config: Mapping[str, Any]) -> list[str]:

@@ -57,10 +57,12 @@ class CloudRunExecutor(ContainerExecutor):
         live_logs=True,
         stop=True,
         lists=True,
+        starts_later=True,
         working_directory=True,
         memory_limit=True,
         cpu_limit=True,
     )
+    secret_settings: ClassVar[frozenset[str]] = configuration.SECRETS
     log_tail_seconds: ClassVar[float] = 60.0
 
     def __init__(self, host: HostView) -> None:
@@ -149,7 +151,7 @@ class CloudRunExecutor(ContainerExecutor):
         if job is None or not readings.is_started(job):
             return
         execution = self._execution(job)
-        if execution is None and self._observe(job).state == "running":
+        if execution is None and self._observe(job).state != "exited":
             raise DockerConnectionError(
                 f"{self.host.name}: {container_id} is about to start; cancel it then."
             )
@@ -161,7 +163,7 @@ class CloudRunExecutor(ContainerExecutor):
 
         def is_gone() -> bool:
             job = self._find(container_id)
-            if job is not None and self._observe(job).state == "running":
+            if job is not None and self._observe(job).state in ("starting", "running"):
                 if not force:
                     raise ContainerBusy(f"{self.host.name}: {container_id} runs, so it was not removed.")
                 job = self._ended(container_id)

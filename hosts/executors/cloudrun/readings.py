@@ -11,7 +11,7 @@ from hosts.errors import ContainerExecutionError, LaunchFailed
 from hosts.executors.cloudrun import naming
 from hosts.executors.cloudrun.causes import Cause, Told, cause
 from hosts.executors.cloudrun.configuration import Settings
-from hosts.executors.contract import ContainerState, Observation
+from hosts.executors.contract import ContainerState, EndedBy, Observation
 
 if TYPE_CHECKING:
     from google.cloud import run_v2
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _REASON_FIELDS = ("reason", "revision_reason", "execution_reason")
 _CONSOLE = "https://console.cloud.google.com/run/jobs/executions/details/{region}/{name}?project={project}"
 _UID_CHARS = 3
+_WAITING = {"CONDITION_PENDING", "CONDITION_RECONCILING"}
 _EXIT_CODE = re.compile(r"(Task \S+ failed with message: )?Container called exit\([0-9]+\)\.?")
 
 
@@ -51,25 +52,45 @@ def observation(
         ended = _end(execution, tuple(tasks))
     elif is_started(job) and is_ready(job) and _failure(job.terminal_condition):
         ended = _told(_cause_of_job(job), job.terminal_condition.message)
-    state: ContainerState = "exited" if ended else "running" if is_started(job) else "created"
     return Observation(
         container_id=id_of(job),
         name=job.annotations.get(naming.NAME_ANNOTATION, naming.last_part(job.name)),
-        state=state,
+        state="exited" if ended else _state(job, execution),
         labels=naming.labels_here(job.labels),
         started_at=_moment(execution.start_time) if execution is not None else None,
         image_digest=_digest(job),
         metadata=metadata(settings, job),
         fresh=fresh,
-        **ended,
+        **(ended or {"error": _waits_for(execution)}),
     )
+
+
+def _state(job: run_v2.Job, execution: run_v2.Execution | None) -> ContainerState:
+    """Of one that has not ended."""
+    if not is_started(job):
+        return "created"
+    return "running" if execution is not None and _runs(execution) else "starting"
+
+
+def _runs(execution: run_v2.Execution) -> bool:
+    """Whether its task has begun: before, Cloud Run looks for room and brings the image there."""
+    return bool(execution.start_time or execution.running_count)
+
+
+def _waits_for(execution: run_v2.Execution | None) -> str:
+    """What an execution that does not run yet waits for, in Cloud Run's words."""
+    if execution is None or _runs(execution):
+        return ""
+    waiting = (one for one in execution.conditions if one.state.name in _WAITING and one.message)
+    return next((str(one.message) for one in waiting), "")
 
 
 def listed(settings: Settings, job: run_v2.Job) -> Observation:
     """As the list of all Jobs shows it: its state, and of its end no more than that it has come."""
     status = job.latest_created_execution.completion_status.name
     ended = status in {"EXECUTION_SUCCEEDED", "EXECUTION_FAILED", "EXECUTION_CANCELLED"}
-    state: ContainerState = "exited" if ended else "running" if is_started(job) else "created"
+    going: ContainerState = "running" if status == "EXECUTION_RUNNING" else "starting"
+    state: ContainerState = "exited" if ended else going if is_started(job) else "created"
     return Observation(
         container_id=id_of(job),
         name=job.annotations.get(naming.NAME_ANNOTATION, naming.last_part(job.name)),
@@ -102,12 +123,8 @@ def refusal(host: str, job: run_v2.Job) -> ContainerExecutionError | None:
     """Why a Job that was not started cannot be started; None if it can."""
     if is_started(job) or not _failure(job.terminal_condition):
         return None
-    found = _cause_of_job(job)
-    kind = ContainerExecutionError if found.ended_by == "rejected" else LaunchFailed
-    return kind(
-        f"{host}: Cloud Run cannot run the job: {job.terminal_condition.message}",
-        failure_class=found.failure_class,
-        hint="See docs/executors-cloudrun.md for images, roles and quotas.",
+    return _refused(
+        _cause_of_job(job), f"{host}: Cloud Run cannot run the job", job.terminal_condition.message
     )
 
 
@@ -133,14 +150,24 @@ def _end(execution: run_v2.Execution, tasks: tuple[run_v2.Task, ...]) -> dict[st
 
 
 def _told(found: Cause, message: str) -> dict[str, Any]:
+    if found.why in {"rejected", "infra"}:
+        return {"refusal": _refused(found, "Cloud Run could not run it", message), "error": message}
     if _EXIT_CODE.fullmatch(message):
         message = ""  # the exit code says that
-    return {
-        "ended_by": found.ended_by,
-        "failure_class": found.failure_class,
-        "oom_killed": found.oom_killed,
-        "error": message,
-    }
+    return {"ended_by": _ENDED_BY.get(found.why, ""), "oom_killed": found.oom_killed, "error": message}
+
+
+def _refused(found: Cause, what: str, said: str) -> ContainerExecutionError:
+    kind = ContainerExecutionError if found.why == "rejected" else LaunchFailed
+    return kind(
+        f"{what}: {said or 'it does not say why.'}",
+        failure_class=found.failure_class,
+        hint="See docs/executors-cloudrun.md for images, roles and quotas.",
+        exit_code=found.exit_code,
+    )
+
+
+_ENDED_BY: dict[str, EndedBy] = {"timeout": "timeout", "cancelled": "outside"}
 
 
 def _cause_of_job(job: run_v2.Job) -> Cause:

@@ -86,6 +86,9 @@ class DockerExecutor(ContainerExecutor):
         read_only=True,
         linux_capabilities=True,
         privileged=True,
+        no_new_privileges=True,
+        host_pid=True,
+        devices=True,
         init=True,
     )
     secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})

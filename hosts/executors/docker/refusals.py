@@ -14,14 +14,13 @@ NOT_FOUND = 127
 
 # What the engine, or its runtime, says before it has started anything, with whatever status.
 _BEFORE_THE_START = (
-    *(
-        "oci runtime",
-        "oci permission denied",
-        "could not select device driver",
-        "error gathering device information",
-    ),
-    *("no matching entries in passwd file"),
-    *("no matching entries in group file", "failed to mount local"),
+    "oci runtime",
+    "oci permission denied",
+    "could not select device driver",
+    "error gathering device information",
+    "no matching entries in passwd file",
+    "no matching entries in group file",
+    "failed to mount local",
 )
 # Podman's own words for what its runtime refused; it leaves neither an exit code nor an error behind.
 _PODMAN_REFUSED = re.compile(r"oci (permission denied|runtime (error|attempted to invoke))")
@@ -84,7 +83,7 @@ def refused_connect(reply: Reply) -> EngineError | None:
     return None
 
 
-def refused_start(reply: Reply, seen: Observation, exit_code: int | None) -> EngineError | None:
+def refused_start(reply: Reply, seen: Observation, exit_code: int | None) -> ContainerExecutionError | None:
     """The error for a start that is proved to have started nothing; None where it is not."""
     words = reply.message or seen.error
     refused = reply.status < HTTPStatus.INTERNAL_SERVER_ERROR or any(

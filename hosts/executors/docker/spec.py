@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ LEAST_LOG_FILE_BYTES = 2 * 1024**3
 _GIBIBYTE = 1024**3
 _NANO = 1_000_000_000
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
+_SIGNALS = {*signal.Signals.__members__, *(name[3:] for name in signal.Signals.__members__)}
 _UNITS = {unit: 1024**power for power, unit in enumerate(["", "k", "m", "g", "t", "p"])}
 
 
@@ -40,6 +42,7 @@ def create_body(host: HostView, job: JobView) -> dict[str, Any]:
         "AttachStdout": False,
         "AttachStderr": False,
         "HostConfig": _host_config(host.config, job),
+        **_stop(job),
         **options.container(job.template.options),
     }
     if job.command:
@@ -48,6 +51,16 @@ def create_body(host: HostView, job: JobView) -> dict[str, Any]:
         first = job.networks[0]
         body["NetworkingConfig"] = {"EndpointsConfig": {first.name: {"Aliases": list(first.aliases)}}}
     return body
+
+
+def _stop(job: JobView) -> dict[str, Any]:
+    """How `docker stop`, and an engine that is shut down, are to end it: as we do."""
+    how: dict[str, Any] = {}
+    if job.template.stop_signal.upper() in _SIGNALS:  # engines refuse a container with one that is none
+        how["StopSignal"] = job.template.stop_signal.upper()
+    if job.template.stop_grace_seconds is not None:
+        how["StopTimeout"] = job.template.stop_grace_seconds
+    return how
 
 
 def connect_body(container_id: str, network: Network) -> dict[str, Any]:

@@ -144,6 +144,8 @@ def _hint_for(code: str) -> str:
 _HINTS = {
     "NoCredentials": "Give the supervisor credentials of AWS (environment, profile, or the machine's role).",
     "AccessDenied": "See docs/executors-fargate.md for the permissions that are needed.",
+    "PartialCredentials": "Set both: aws_access_key_id among the settings of the host, its secret with "
+    "manage_docker_host secret NAME aws_secret_access_key.",
     "UnrecognizedClient": "The credentials are not known to AWS: check the key and its secret.",
     "InvalidSignature": "The secret does not fit the key, or this machine's clock is wrong.",
     "ExpiredToken": "The credentials have expired: renew them.",

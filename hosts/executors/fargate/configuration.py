@@ -168,5 +168,9 @@ def problems(base_url: str, config: Mapping[str, Any]) -> list[str]:
         )
     has_id, has_secret = bool(config.get("aws_access_key_id")), bool(config.get("aws_secret_access_key"))
     if has_id != has_secret:
-        found.append("aws_access_key_id and aws_secret_access_key belong together: give both, or neither.")
+        found.append(
+            "aws_access_key_id and aws_secret_access_key belong together: give both, or neither. The latter "
+            "is a secret: manage_docker_host add --secret, or manage_docker_host secret NAME "
+            "aws_secret_access_key before the former is set."
+        )
     return found

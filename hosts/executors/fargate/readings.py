@@ -82,6 +82,9 @@ def _ending(task: Task) -> dict[str, Any]:
     words = _sentence(stopped, reason)
     never_started = exit_code is None and task.get("startedAt") is None
     refused = refusals.refusal(_with_code(code, words)) if never_started else None
+    is_outside = not never_started and _is_outside(code, words)
+    if is_outside:
+        words = _with_code(code, words)
     return {
         "exit_code": exit_code,
         "oom_killed": _OUT_OF_MEMORY in reason.lower(),
@@ -89,7 +92,7 @@ def _ending(task: Task) -> dict[str, Any]:
         "finished_at": _moment(task.get("executionStoppedAt") or task.get("stoppedAt")),
         "error": "" if _is_plain(code, reason) else words,
         "refusal": refused,
-        "interrupted": "" if never_started else _interrupted(code, words),
+        "ended_by": "outside" if is_outside else "",
     }
 
 
@@ -108,11 +111,9 @@ def _with_code(code: str, words: str) -> str:
     return said if not code or code.lower() in said.lower() else f"{code}: {said}"
 
 
-def _interrupted(code: str, words: str) -> str:
-    """What ended a task that ran, if it was neither its program nor us."""
-    if code in _BY_AWS or (code in _BY_SOMEBODY and not words.startswith(OUR_STOP)):
-        return _with_code(code, words)
-    return ""
+def _is_outside(code: str, words: str) -> bool:
+    """Whether neither its program nor we ended a task that ran."""
+    return code in _BY_AWS or (code in _BY_SOMEBODY and not words.startswith(OUR_STOP))
 
 
 def _container(task: Task) -> Mapping[str, Any]:

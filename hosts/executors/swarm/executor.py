@@ -14,6 +14,7 @@ from hosts.errors import ContainerBusy, DockerConnectionError
 from hosts.executors.capabilities import Capabilities
 from hosts.executors.contract import (
     ContainerExecutor,
+    ContainerState,
     EngineFacts,
     Hint,
     HostView,
@@ -34,7 +35,7 @@ from hosts.executors.swarm.tasks import Task, observation
 
 _QUICK_SECONDS = 0.8  # `watch` is to return within a second
 _LOOK_AGAIN_SECONDS = (0.05, 0.1, 0.1, 0.2)
-_START_SECONDS = 5.0
+_START_SECONDS = 1.0
 _MEBIBYTE = 1024 * 1024
 _RAN = "It was started before it could be discarded, and is gone; how it ended is not known."
 _MOST_PLACES = 1000
@@ -60,6 +61,7 @@ class SwarmExecutor(ContainerExecutor):
         usage=True,
         stop=True,
         lists=True,
+        starts_later=True,
         signals=True,
         working_directory=True,
         tty=True,
@@ -124,17 +126,14 @@ class SwarmExecutor(ContainerExecutor):
         return self._observed(found)
 
     def start(self, container_id: str) -> None:
-        """Ask for the service's one task, and wait a little for it to start, or to be refused.
+        """Ask for the service's one task, and wait a moment for it, as most start in no time.
 
         Once is enough, and twice does nothing: the version of the service decides who comes first.
         """
         service, _ = self._swarm.change(container_id, spec.started)
         if service is None or spec.is_discarded(service):
             raise DockerConnectionError(f"{self.host.name}: the service was gone before it could start.")
-        task = self._until_started(service)
-        refusal = refusals.refused_task(task, self._seen_near(task)) if task and task.is_over else None
-        if refusal:
-            raise refusal
+        self._wait_for_start(service)
 
     def observe(self, ref: str) -> Observation | None:
         """The service with this id or name, and its task, as they are now."""
@@ -142,10 +141,11 @@ class SwarmExecutor(ContainerExecutor):
         return None if service is None else self._observed(service)
 
     def list_containers(self) -> list[Observation]:
-        """Every service of this installation in the swarm, and what the swarm knows of its task."""
+        """Every service of this installation in the swarm, and how its task is."""
         services = self._swarm.services()
         task = self._swarm.tasks_by_service()
-        seen = [observation(service, task(service)) for service in services]
+        near = {one.container_id: one.state for one in self._near.list_containers()}
+        seen = [_listed(service, task(service), near) for service in services]
         secrets.sweep(self._client, self.host.installation, self.host.id, labels_of(services, "job"))
         return seen
 
@@ -222,12 +222,14 @@ class SwarmExecutor(ContainerExecutor):
         task = self._swarm.task(service)
         seen = observation(service, task)
         near = self._seen_near(task)
+        if task and task.is_over and (refusal := refusals.refused_task(task, near)):
+            return dataclasses.replace(seen, refusal=refusal)
         if near is None or near.state == "created":
             return seen
         return dataclasses.replace(
             seen,
             # It ends a moment before its manager knows.
-            state="exited" if near.state == "exited" else seen.state,
+            state=seen.state if seen.state == "exited" else near.state,
             exit_code=near.exit_code if near.state == "exited" else seen.exit_code,
             oom_killed=near.oom_killed,
             started_at=near.started_at,
@@ -244,18 +246,14 @@ class SwarmExecutor(ContainerExecutor):
             return None
         return self._near.observe(task.container_id)
 
-    def _until_started(self, service: Service) -> Task | None:
-        """The task once it is started, over, or waits for a node; as it is after a few seconds at the latest.
-
-        Whoever sent the start wants to know of a refusal, and one that has not come by then is seen later.
-        """
+    def _wait_for_start(self, service: Service) -> None:
+        """Until the task has started, is over, or waits for a node; a second at most."""
         deadline = time.monotonic() + min(_START_SECONDS, self._endpoint.timeout / 2)
         looks = iter(_LOOK_AGAIN_SECONDS)
-        while True:
+        while time.monotonic() < deadline:
             task = self._swarm.task(service)
-            settled = task is not None and (not task.is_on_the_way or task.waits_for_a_node)
-            if settled or time.monotonic() >= deadline:
-                return task
+            if task is not None and (not task.is_on_the_way or task.waits_for_a_node):
+                return
             time.sleep(next(looks, _LOOK_AGAIN_SECONDS[-1]))
 
     def _require_a_node_for(self, job: JobView) -> None:
@@ -315,6 +313,15 @@ class SwarmExecutor(ContainerExecutor):
             self._places.pop(oldest, None)
         self._places[container_id] = near
         return near
+
+
+def _listed(service: Service, task: Task | None, near: Mapping[str, ContainerState]) -> Observation:
+    """As `observe` has it: of a container on our node, its engine knows a moment before the manager."""
+    seen = observation(service, task)
+    state = near.get(task.container_id, "created") if task else "created"
+    if seen.state == "exited" or state == "created":
+        return seen
+    return dataclasses.replace(seen, state=state)
 
 
 def _gone(container_id: str) -> Observation:

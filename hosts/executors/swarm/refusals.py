@@ -43,7 +43,7 @@ def refused_create(reply: Reply) -> EngineError | None:
     return None
 
 
-def refused_task(task: Task, seen_on_node: Observation | None) -> EngineError | None:
+def refused_task(task: Task, seen_on_node: Observation | None) -> ContainerExecutionError | None:
     """The error for a task that is proved to have started nothing; None where it is not."""
     words = task.error.removeprefix(_PREFIX)
     if task.state == "rejected":
@@ -54,7 +54,7 @@ def refused_task(task: Task, seen_on_node: Observation | None) -> EngineError | 
     return None
 
 
-def _refused(words: str, exit_code: int | None) -> EngineError | None:
+def _refused(words: str, exit_code: int | None) -> ContainerExecutionError | None:
     unstarted = Observation(container_id="", name="", state="created", labels={}, error=words or "rejected")
     return engine.refused_start(
         Reply(HTTPStatus.BAD_REQUEST, None, words or "rejected"), unstarted, exit_code

@@ -110,8 +110,8 @@ def observation(service: Mapping[str, Any], task: Task | None) -> Observation:
 
 def _state(service: Mapping[str, Any], task: Task | None) -> ContainerState:
     if task is None:
-        return "running" if spec.replicas(service) else "created"
-    return "exited" if task.is_over else "running"
+        return "starting" if spec.replicas(service) else "created"
+    return "exited" if task.is_over else "starting" if task.is_on_the_way else "running"
 
 
 def _started_at(task: Task | None) -> datetime | None:
@@ -123,7 +123,7 @@ def _started_at(task: Task | None) -> datetime | None:
 
 def _error(service: Mapping[str, Any], task: Task | None) -> str:
     if task is None or not task.is_over:
-        return ""
+        return task.error or task.message if task and task.is_on_the_way else ""
     limit = ((service["Spec"]["TaskTemplate"].get("Resources") or {}).get("Limits") or {}).get("MemoryBytes")
     if limit and task.exit_code == _KILLED:
         return "If it ran out of memory, only its node knows: a swarm does not tell."

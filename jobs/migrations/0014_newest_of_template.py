@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0012_placement_and_limits'),
+        ('jobs', '0013_start_deadline_of_what_is_starting'),
     ]
 
     operations = [
