@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
@@ -11,12 +11,16 @@ SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line. `colour`: ok, bad, busy, warn or wait; `kind`: line, area or bars; None is a gap."""
+    """One line. `colour`: ok, bad, busy, warn or wait; `kind`: line, area or bars; None is a gap.
+
+    `drawn` is what is drawn if that is not the values themselves, as in `stacked`.
+    """
 
     label: str
     values: Sequence[float | None]
     colour: str = "busy"
     kind: str = "line"
+    drawn: Sequence[float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,16 @@ class Limit:
 
     label: str
     value: float
+
+
+def stacked(*series: Series) -> list[Series]:
+    """Each of them on top of those before it, in the order to draw them in; a gap adds nothing."""
+    below: list[float] = [0.0] * max((len(one.values) for one in series), default=0)
+    found = []
+    for one in series:
+        below = [under + (value or 0.0) for under, value in zip(below, one.values, strict=True)]
+        found.append(replace(one, drawn=below))
+    return found[::-1]
 
 
 def answer(

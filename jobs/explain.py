@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from django.db.models.functions import Now
 from jobs import kinds, limits, obstacles, placement, reasons
 from jobs.blockers import Blockers
 from jobs.kinds import Kind
-from jobs.models import ContainerJob
+from jobs.models import ContainerJob, ContainerTemplate
 from jobs.models.job import Hold
 from jobs.states import JobStatus
 
@@ -59,6 +60,60 @@ def explain(job: ContainerJob) -> Explanation:
         limits=_limits(kind),
         hosts=verdicts,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a job of a template would go now. `blocked` says why nowhere; empty if a host would take it."""
+
+    hosts: list[HostVerdict]
+    blocked: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How many of the hosts would take a job of a template now, and why none would."""
+
+    hosts: int
+    of: int
+    blocked: str
+
+
+def places(template: ContainerTemplate) -> Places:
+    """Where a job that is nothing but the template's would go now."""
+    blockers, kind = _look(), _kind_of(template)
+    blocker = blockers.of(kind)
+    return Places(hosts=_verdicts(kind, blockers), blocked=blocker.text if blocker else "")
+
+
+def openings(templates: Iterable[ContainerTemplate]) -> dict[UUID, Opening]:
+    """The same of many templates, in numbers, by one look at hosts and limits.
+
+    The templates should have their `network_assignments` prefetched.
+    """
+    blockers = _look()
+    found = {}
+    for template in templates:
+        kind = _kind_of(template)
+        willing = 0
+        if not blockers.full_limit(kind):
+            willing = sum(not placement.why_not(one, kind.needs) for one in blockers.facts)
+        blocker = None if willing else blockers.of(kind)
+        text = blocker.text if blocker else ""
+        found[template.pk] = Opening(hosts=willing, of=len(blockers.facts), blocked=text)
+    return found
+
+
+def _look() -> Blockers:
+    """What decides about jobs now, on the hosts that were not removed."""
+    hosts = [host for host in obstacles.hosts() if not host.archived_at]
+    blockers, used = Blockers(hosts, reasons.host_reason), {host.pk for host in hosts}
+    blockers.facts = [one for one in blockers.facts if one.id in used]
+    return blockers
+
+
+def _kind_of(template: ContainerTemplate) -> Kind:
+    return kinds.of_new(template, host_id=None, image="", limit_key="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,6 +69,17 @@ def pending(host_id: UUID | None) -> list[Kind]:
     return [_kind(row, host_id, asks) for row in rows]
 
 
+def of_jobs(job_ids: Sequence[UUID]) -> dict[UUID, Kind]:
+    """The kinds of some jobs, by their ids; those that do not exist are missing."""
+    if not job_ids:
+        return {}
+    marks = ", ".join(["%s"] * len(job_ids))
+    sql = f"SELECT j.id, {_columns(connection.vendor)} FROM jobs_containerjob j {_TEMPLATE}"
+    rows = batches.execute(f"{sql} WHERE j.id IN ({marks})", [key(job_id) for job_id in job_ids])
+    asks = _asks([row[1:] for row in rows])
+    return {_as_uuid(row[0]): _kind(row[1:], _uuid(row[1]), asks) for row in rows}
+
+
 def of_job(job_id: UUID) -> Kind | None:
     """The kind of one job, whatever its status; None if there is no such job."""
     sql = f"SELECT {_columns(connection.vendor)} FROM jobs_containerjob j {_TEMPLATE} WHERE j.id = %s"
@@ -134,7 +145,7 @@ def _asks(rows: Sequence[Sequence[Any]]) -> dict[Any, frozenset[str]]:
     missing = [one for one in versions if one not in asks]
     if not missing:
         return asks
-    templates = ContainerTemplate.objects.filter(pk__in=missing)
+    templates = ContainerTemplate.objects.filter(pk__in=missing).prefetch_related("network_assignments")
     read = {key(template.pk): needs_of_template(template) for template in templates}
     if len(_kept) > _MOST_KEPT:
         _kept.clear()
@@ -171,4 +182,8 @@ def _json(value: Any) -> Any:
 
 
 def _uuid(value: Any) -> UUID | None:
+    return UUID(value) if isinstance(value, str) else value
+
+
+def _as_uuid(value: Any) -> UUID:
     return UUID(value) if isinstance(value, str) else value

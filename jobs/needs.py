@@ -71,10 +71,11 @@ def needs(spec: Mapping[str, Any]) -> frozenset[str]:
 
 def needs_of_template(template: ContainerTemplate) -> frozenset[str]:
     """What every job of a stored template asks for, whatever else the job overrides."""
-    networks = template.network_assignments.values_list("network_name", "aliases")
+    # The objects, not their columns: whoever asks of many templates has them prefetched.
+    networks = [(one.network_name, one.aliases) for one in template.network_assignments.all()]
     names = {name: getattr(template, name, None) for name in _COLUMNS}
     options = {name: getattr(template, name) for name in option_reader.FIELDS}
-    return needs({**names, "networks": list(networks), "options": options})
+    return needs({**names, "networks": networks, "options": options})
 
 
 _COLUMNS = ("tty", "memory_limit", "cpu_limit", "working_directory", "stop_signal")

@@ -7,4 +7,3 @@ from admin_ui.admin import history, hosts, jobs, limits, processes, templates
 __all__ = ["history", "hosts", "jobs", "limits", "processes", "templates"]
 
 admin.site.site_header = admin.site.site_title = "Tallyman"
-admin.site.index_title = "Jobs, and where they run"

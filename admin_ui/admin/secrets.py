@@ -37,7 +37,10 @@ class VariableForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic at 
     def _hide(self) -> None:
         self.initial["value"] = ""
         field = self.fields["value"]
-        field.widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"})
+        # Tables of rows show no help texts, so the field itself says it, too.
+        hint = "set, not shown; empty keeps it" if self._stored_value else "not set"
+        attrs = {"autocomplete": "new-password", "placeholder": hint, "size": 30}
+        field.widget = forms.PasswordInput(render_value=False, attrs=attrs)
         field.help_text = _SET if self._stored_value else _NOT_SET
 
     def clean(self) -> dict[str, Any] | None:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.http import HttpRequest
+from django.contrib.admin.widgets import AdminTextareaWidget
+from django.db import models
+from django.forms import Textarea
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.translation import gettext_lazy as _
 
 from admin_ui.admin.bases import ModelAdmin, TabularInline
 from admin_ui.admin.columns import NOTHING
 from admin_ui.admin.json_fields import SMALL_BOXES, JsonForm
 from admin_ui.admin.secrets import VariableFields, VariableForm
+from admin_ui.commands import argv
 from hosts.models import DockerHost
 from jobs import needs
 from jobs.models import ContainerTemplate, EnvironmentVariable, NetworkAssignment
@@ -24,31 +31,36 @@ class VariableInline(VariableFields, TabularInline[EnvironmentVariable, Containe
 
 class NetworkInline(TabularInline[NetworkAssignment, ContainerTemplate]):
     model = NetworkAssignment
+    formfield_overrides = {models.JSONField: {"widget": Textarea(attrs={"rows": 1, "cols": 50})}}
     extra = 0
 
 
 @admin.register(ContainerTemplate)
 class TemplateAdmin(ModelAdmin[ContainerTemplate]):
-    readonly_fields = ("not_on",)
+    readonly_fields = ("as_argv", "not_on")
     list_display = ("name", "docker_image", "memory_limit", "cpu_limit", "timeout_seconds", "updated_at")
     search_fields = ("name", "docker_image", "description")
     show_full_result_count = False
     inlines = (VariableInline, NetworkInline)
     form = JsonForm
-    formfield_overrides = SMALL_BOXES
+    formfield_overrides = {
+        **SMALL_BOXES,
+        models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3, "cols": 80})},
+    }
     fieldsets = (
         (None, {"fields": ("name", "description")}),
         (
-            "Container",
+            _("What runs"),
             {
                 "fields": (
                     *("docker_image", "pull_policy", "entrypoint", "command"),
                     *("user", "working_directory", "tty", "container_labels"),
-                )
+                ),
+                "description": _("The image, and what is started in it. Jobs may bring their own command."),
             },
         ),
         (
-            "Limits",
+            _("How much it may have, and for how long"),
             {
                 "fields": (
                     "memory_limit",
@@ -57,17 +69,33 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
                     "timeout_seconds",
                     "max_log_bytes",
                     "resources",
-                )
+                ),
+                "description": _("What is over its limit is stopped, and says so."),
             },
         ),
-        ("Files", {"fields": ("volumes", "tmpfs")}),
-        ("Network", {"fields": ("ports", "extra_hosts")}),
-        ("Security", {"fields": ("security",)}),
-        ("Placement", {"fields": ("required_executor", "required_labels", "preferred_labels")}),
-        ("Concurrency", {"fields": ("max_concurrent", "limit_key")}),
-        ("Stopping", {"fields": ("stop_signal", "stop_grace_seconds")}),
+        (_("Files"), {"fields": ("volumes", "tmpfs"), "description": _("What it sees of its host's disks.")}),
+        (_("Network"), {"fields": ("ports", "extra_hosts")}),
         (
-            "Retries",
+            _("Security"),
+            {"fields": ("security",), "description": _("A host's policy has the last word on these.")},
+        ),
+        (
+            _("Where it may run"),
+            {
+                "fields": ("required_executor", "required_labels", "preferred_labels"),
+                "description": _("Nothing here: every host that can do what it asks for."),
+            },
+        ),
+        (
+            _("How many at once"),
+            {
+                "fields": ("max_concurrent", "limit_key"),
+                "description": _("Over all hosts together; what is too many waits."),
+            },
+        ),
+        (_("How it is stopped"), {"fields": ("stop_signal", "stop_grace_seconds")}),
+        (
+            _("When it fails"),
             {
                 "fields": (
                     "max_attempts",
@@ -75,18 +103,34 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
                     "retry_delay_seconds",
                     "retry_max_delay_seconds",
                     "infra_retries",
-                )
+                ),
+                "description": _("What has started is run again only if you say so here."),
             },
         ),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: ContainerTemplate | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
-        return [*fieldsets, ("Hosts", {"fields": ("not_on",)})] if obj else fieldsets
+        return [*fieldsets, (_("As it is stored"), {"fields": ("as_argv", "not_on")})] if obj else fieldsets
 
-    @admin.display(description="that cannot run it")
+    @admin.display(description=_("the command, word by word"))
+    def as_argv(self, template: ContainerTemplate) -> str:
+        words = argv(template)
+        if words is None:
+            return str(_("It cannot be read: a quote is open."))
+        return format_html_join(" ", "<code>{}</code>", ((word,) for word in words)) or str(
+            _("the image's own")
+        )
+
+    @admin.display(description=_("hosts that cannot run it"))
     def not_on(self, template: ContainerTemplate) -> str:
         return " ".join(_unable(template)) or NOTHING
+
+    def response_post_save_add(self, request: HttpRequest, obj: ContainerTemplate) -> HttpResponseRedirect:
+        return HttpResponseRedirect(reverse("admin:template", args=[obj.pk]))
+
+    def response_post_save_change(self, request: HttpRequest, obj: ContainerTemplate) -> HttpResponseRedirect:
+        return HttpResponseRedirect(reverse("admin:template", args=[obj.pk]))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

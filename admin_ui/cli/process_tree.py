@@ -1,59 +1,15 @@
-"""Which processes run on which machines, from their rows: for machines as JSON, for people as a tree."""
+"""The tree of processes (`admin_ui.processes`), printed for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-from itertools import groupby
-from typing import Any
-
-from django.utils import timezone
 
 from admin_ui import presenters
 from admin_ui.cli.output import Output
-from hosts.models import Installation
-from supervisor.models import HEARTBEAT_STALE_AFTER, Down, Role, SupervisorProcess
+from admin_ui.processes import Record, name, trouble, troubled_since
+from supervisor.models import Role
 
-Record = dict[str, Any]
 _HEADER = ("PROCESS", "PID", "STATE", "BEAT", "RSS", "USS", "CPU", "FILES", "THREADS", "RESTARTS", "JOBS")
-_ORDER = (Role.MASTER, Role.STANDALONE, Role.CLERK, Role.WORKER)
-_FIGURES = ("rss_bytes", "uss_bytes", "cpu_seconds", "open_files", "threads", "restarts", "jobs_held")
-
-
-def tree() -> Record:
-    """The supervisors, by machine, each with its processes; and whether all claims are paused."""
-    now = timezone.now()
-    rows = SupervisorProcess.objects.select_related("host").defer("host__secret_config")
-    ordered = sorted(rows, key=lambda row: (row.machine, str(row.supervisor), *_place(row)))
-    supervisors = [
-        {"machine": machine, "id": str(supervisor), "processes": [_record(row, now) for row in own]}
-        for (machine, supervisor), own in groupby(ordered, key=lambda row: (row.machine, row.supervisor))
-    ]
-    pause = Installation.objects.exclude(paused_at=None).values("paused_at", "paused_by").first()
-    return {"paused": pause, "supervisors": supervisors}
-
-
-def _place(row: SupervisorProcess) -> tuple[int, str, int]:
-    return _ORDER.index(Role(row.role)), row.host.name if row.host else "", row.pid
-
-
-def _record(row: SupervisorProcess, now: datetime) -> Record:
-    age = (now - row.heartbeat_at).total_seconds()
-    return {
-        "role": row.role,
-        "host": row.host.name if row.host else None,
-        "pid": row.pid,
-        "state": row.state,
-        "is_stale": now - row.heartbeat_at >= HEARTBEAT_STALE_AFTER or row.is_dead_without_a_word(),
-        "started_at": row.started_at,
-        "heartbeat_at": row.heartbeat_at,
-        "heartbeat_age_seconds": round(max(0.0, age), 1),
-        **{name: getattr(row, name) for name in _FIGURES},
-        "last_exit": row.last_exit or None,
-        "last_exit_at": row.last_exit_at,
-        "failing_since_at": row.failing_since_at,
-        "is_crash_looping": row.is_crash_looping,
-    }
 
 
 def show(found: Record, out: Output) -> None:
@@ -79,19 +35,15 @@ def _rows(supervisor: Record) -> Iterable[tuple[str, ...]]:
         indent = "  " if one["role"] in {Role.MASTER, Role.STANDALONE} else "    "
         cpu = one["cpu_seconds"]
         yield (
-            f"{indent}{_name(one)}",
+            f"{indent}{name(one)}",
             str(one["pid"]),
             f"{one['state']}{', stale' if one['is_stale'] else ''}",
             presenters.duration(one["heartbeat_age_seconds"]),
             presenters.size(one["rss_bytes"]),
             presenters.size(one["uss_bytes"]),
             "" if cpu is None else presenters.duration(cpu),
-            *(_number(one[name]) for name in ("open_files", "threads", "restarts", "jobs_held")),
+            *(_number(one[figure]) for figure in ("open_files", "threads", "restarts", "jobs_held")),
         )
-
-
-def _name(one: Record) -> str:
-    return f"{one['role']}[{one['host']}]" if one["host"] else str(one["role"])
 
 
 def _number(value: int | None) -> str:
@@ -100,9 +52,5 @@ def _number(value: int | None) -> str:
 
 def _troubles(processes: Iterable[Record]) -> Iterable[str]:
     for one in processes:
-        since = presenters.moment(one["failing_since_at"] or one["last_exit_at"])
-        if one["state"] == Down.PARKED:
-            yield f"{_name(one)} is parked since {since}: {one['last_exit']}"
-        elif one["failing_since_at"]:
-            how = "crash-loops" if one["is_crash_looping"] else "failed"
-            yield f"{_name(one)} {how} since {since}: {one['last_exit']}"
+        if what := trouble(one):
+            yield f"{name(one)} {what} since {presenters.moment(troubled_since(one))}: {one['last_exit']}"

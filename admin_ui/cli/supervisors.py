@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from admin_ui import processes
 from admin_ui.cli import lookup, process_tree
 from admin_ui.cli.command import Options, who
 from admin_ui.cli.exits import Exit, failure
@@ -21,7 +22,7 @@ _LOOK_EVERY_SECONDS = 0.1
 
 def status(options: Options, out: Output) -> Exit:
     """Every process of every supervisor."""
-    tree = process_tree.tree()
+    tree = processes.tree()
     if options.json:
         out.json(tree)
     else:

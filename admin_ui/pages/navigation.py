@@ -35,7 +35,7 @@ MENU = (
     Entry(
         "templates",
         _("Templates"),
-        "admin:jobs_containertemplate_changelist",
+        "admin:templates",
         "collection",
         "t",
         "jobs.view_containertemplate",
@@ -43,7 +43,7 @@ MENU = (
     Entry(
         "supervisor",
         _("Supervisor"),
-        "admin:supervisor_supervisorprocess_changelist",
+        "admin:supervisor",
         "diagram-3",
         "s",
         "supervisor.view_supervisorprocess",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseRedirect
-from django.urls import URLPattern, path, re_path, reverse
+from django.urls import URLPattern, path, re_path
 
-from admin_ui.pages import dashboard, log
+from admin_ui.pages import dashboard, log, supervisor, supervisor_acts, template, template_acts, templates
 from admin_ui.pages.alerts import alerts
 from admin_ui.pages.hosts import acts as host_acts
 from admin_ui.pages.hosts import charts as host_charts
@@ -27,13 +26,26 @@ def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
     return [
         path("parts/alerts/", alerts, name="part_alerts"),
         path("parts/dashboard/", dashboard.board, name="part_dashboard"),
+        *_OVERVIEW,
         *_JOB,
         *_JOBS,
         *_LOG,
         *_HOSTS,
-        *_STUBS,
     ]
 
+
+_OVERVIEW = [
+    path("charts/finished/", dashboard.finished, name="chart_finished"),
+    path("supervisor/", supervisor.page, name="supervisor"),
+    path("parts/supervisor/", supervisor.tree, name="part_supervisor"),
+    path("supervisor/act/<slug:verb>/", supervisor_acts.act, name="supervisor_act"),
+    path("templates/", templates.page, name="templates"),
+    path("parts/templates/", templates.rows, name="part_templates"),
+    path("templates/<uuid:pk>/", template.page, name="template"),
+    path("parts/templates/<uuid:pk>/", template.live, name="part_template"),
+    path("charts/templates/<uuid:pk>/", template.chart, name="chart_template"),
+    path("templates/<uuid:pk>/<slug:verb>/", template_acts.act, name="template_act"),
+]
 
 _JOB = [
     path("jobs/new/", job_new.page, name="job_new"),
@@ -78,18 +90,4 @@ _HOSTS = [
     path("parts/hosts/<uuid:host_id>/head/", host_detail.head, name="part_host_head"),
     path("parts/hosts/<uuid:host_id>/body/", host_detail.body, name="part_host_body"),
     path("parts/hosts/<uuid:host_id>/test/", host_testing.steps, name="part_host_test"),
-]
-
-
-def _stub(name: str) -> Callable[..., HttpResponseRedirect]:
-    def view(_request: HttpRequest, **kwargs: object) -> HttpResponseRedirect:
-        return HttpResponseRedirect(reverse(name, args=list(kwargs.values())))
-
-    return view
-
-
-_STUBS = [
-    path(
-        "templates/<uuid:pk>/", _stub("admin:jobs_containertemplate_change"), name="template"
-    ),  # stub: OVERVIEW
 ]

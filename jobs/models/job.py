@@ -191,6 +191,11 @@ class ContainerJob(models.Model):
             models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["status", "-created_at", "-id"], name="job_status_newest"),
             models.Index(fields=["template", "-created_at", "-id"], name="job_template_newest"),
+            models.Index(
+                fields=["-completed_at"],
+                condition=models.Q(status__in=["failed", "timeout"]),
+                name="job_newest_failures",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=JobStatus.values), name="job_status_known"),

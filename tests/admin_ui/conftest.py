@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
+from jobs import trends
 from tests.admin_ui.commands import Meanwhile
+
+
+@pytest.fixture(autouse=True)
+def _no_trends() -> None:
+    """A process remembers what ended; each test is another installation."""
+    trends.DAY.forget()
+    trends.WEEK.forget()
 
 
 @pytest.fixture

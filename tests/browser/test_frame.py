@@ -17,6 +17,8 @@ PAGES = (
     "/admin/jobs/new/",
     "/admin/hosts/",
     "/admin/hosts/new/?kind=docker",
+    "/admin/supervisor/",
+    "/admin/templates/",
 )
 
 

@@ -26,12 +26,31 @@
     label: one.label,
     stroke: colour(one.colour),
     width: 1.5,
-    fill: one.kind === "line" ? undefined : colour(`${one.colour}-bg`),
+    fill: one.kind === "line" ? undefined : colour(one.kind === "bars" ? one.colour : `${one.colour}-bg`),
     paths: one.kind === "bars" ? uPlot.paths.bars({ size: [0.8, 40] }) : undefined,
     points: { show: one.kind !== "bars" && one.values.length < 3 },
     spanGaps: false,
-    value: (_chart, value) => (value == null ? "–" : says[unit](value)),
+    // What is drawn of stacked ones is a sum; what is said is the value itself.
+    value: (_chart, value, _series, at) => {
+      const own = at == null || !one.values ? value : one.values[at];
+      return own == null || value == null ? "–" : says[unit](own);
+    },
   });
+
+  // uPlot's own are American.
+  const CLOCK = [
+    [86400 * 28, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [60, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+    [1, "{HH}:{mm}:{ss}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+  ];
+  // Half a bar more at each end: a bar stands around its moment.
+  const room = (answer) => (_chart, from, to) => {
+    const { times, series: all } = answer;
+    if (from == null || times.length < 2 || !all.some((one) => one.kind === "bars")) return [from, to];
+    const half = (times[1] - times[0]) / 2;
+    return [from - half, to + half];
+  };
 
   const options = (answer, width) => {
     const text = colour("bs-body-color");
@@ -42,8 +61,8 @@
       width,
       height: HEIGHT,
       cursor: { drag: { x: true, y: false } },
-      scales: { y: { range: (_chart, _low, high) => [0, Math.max(high || 0, top, 1e-9) * 1.05] } },
-      axes: [axis, { ...axis, size: 84, incrs: answer.unit === "bytes" ? POWERS : undefined, values: (_chart, ticks) => ticks.map(says[answer.unit]) }],
+      scales: { x: { range: room(answer) }, y: { range: (_chart, _low, high) => [0, Math.max(high || 0, top, 1e-9) * 1.05] } },
+      axes: [{ ...axis, values: CLOCK }, { ...axis, size: 84, incrs: answer.unit === "bytes" ? POWERS : undefined, values: (_chart, ticks) => ticks.map(says[answer.unit]) }],
       series: [{ value: (_chart, at) => (at == null ? "–" : new Date(at * 1000).toLocaleString()) },
         ...lines(answer).map((one) => series(one, answer.unit))],
     };
@@ -64,7 +83,7 @@
       charts.delete(element);
       return;
     }
-    const data = [answer.times, ...lines(answer).map((one) => one.values)];
+    const data = [answer.times, ...lines(answer).map((one) => one.drawn || one.values)];
     charts.set(element, new uPlot(options(answer, element.clientWidth || 300), data, element));
   };
 
