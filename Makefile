@@ -12,10 +12,10 @@ COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.1
 LOCK = $(COMPILE) --extra postgres --extra redis
 
 .DEFAULT_GOAL := help
-.PHONY: help up test soak bench check format lock clean
+.PHONY: help up test soak bench bench-web check format lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: .venv/base ## run everything on http://127.0.0.1:8000/ (PORT=...), until Ctrl-C
 	@$(BIN)/python -m scripts.up
@@ -28,6 +28,9 @@ soak: .venv/dev ## run the tests that take long (TALLYMAN_CHAOS_JOBS=1000 TALLYM
 
 bench: .venv/bench ## measure, and note the numbers in bench/README.md (BENCHARGS="claims logs")
 	@$(BIN)/python -m bench $(BENCHARGS)
+
+bench-web: .venv/bench .venv/dev ## measure the pages with 1,000,000 jobs, and the viewer of 1,000,000 lines
+	@$(BIN)/python -m bench web_jobs web_logs $(BENCHARGS)
 
 check: .venv/dev ## format, lint, types, layers, migrations, deployment settings
 	@echo "== ruff format" && $(BIN)/ruff format --check .

@@ -19,6 +19,8 @@ PARTS = {
     "claims": "(e) claim and finish, beside procrastinate",
     "idle": "(f) memory, connections and CPU of idle workers at 50 hosts",
     "latency": "(g) from handing in a job to the engine's being asked for its container",
+    "web_jobs": "(w1) the list of jobs, at 1,000 and at 1,000,000 of them",
+    "web_logs": "(w2) the viewer of a log of 1,000,000 lines, in a browser",
 }
 
 

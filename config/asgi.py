@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 
+from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
@@ -14,9 +15,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # WhiteNoise hands Django an ordinary iterator for each file; it is read in a thread, as it should be.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
+http = get_asgi_application()
+
+from admin_ui import routing  # noqa: E402 - models can be imported only now
+
 application = ProtocolTypeRouter(
     {
-        "http": get_asgi_application(),
-        "websocket": AllowedHostsOriginValidator(URLRouter([])),
+        "http": http,
+        "websocket": AllowedHostsOriginValidator(
+            AuthMiddlewareStack(URLRouter(routing.websocket_urlpatterns))
+        ),
     }
 )

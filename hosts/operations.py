@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -40,11 +41,45 @@ def drain(host_id: UUID, *, deadline_seconds: float | None = None, then: DrainTh
 def activate(host_id: UUID) -> None:
     """Let the host take jobs again, if it was cordoned, draining or switched off."""
     _want(host_id, availability=Availability.ACTIVE, is_active=True, **_NO_DEADLINE)
+    wakeups.notify_supervisors()  # one that was switched off has no worker to be woken
+
+
+def switch_off(host_id: UUID) -> None:
+    """Take the host out of use: no new jobs, and no worker once the running ones have ended."""
+    _want(host_id, is_active=False)
+    wakeups.notify_supervisors()
+
+
+def switch_on(host_id: UUID) -> None:
+    """Let the host have a worker again; whether it takes jobs is as it was before."""
+    _want(host_id, is_active=True)
+    wakeups.notify_supervisors()
+
+
+def set_weight(host_id: UUID, weight: int) -> None:
+    """Let jobs without a host prefer this one to lighter ones; HostRefused unless it is 1 to 1000."""
+    try:
+        DockerHost._meta.get_field("weight").run_validators(weight)
+    except ValidationError as exc:
+        raise HostRefused(" ".join(exc.messages)) from exc
+    _want(host_id, weight=weight)
 
 
 def request_test(host_id: UUID, *, by: str) -> HostRequest:
     """Ask the worker that holds the host to test its connection; the answer comes into the row."""
     return _request(host_id, RequestVerb.TEST, by)
+
+
+def request_examination(host_id: UUID, *, by: str, among: int = 1) -> HostRequest:
+    """Ask any supervisor to test the host's connection step by step, whether the host is in use or not.
+
+    What it finds comes into the row's `steps`, one by one. `among` is how many are asked for at once: they
+    take their turns, so it lasts longer until the last of them is taken.
+    """
+    lasts = REQUEST_LASTS + timedelta(seconds=10) * (among - 1)
+    request = _request(host_id, RequestVerb.EXAMINE, by, lasts=lasts)
+    wakeups.notify_supervisors()
+    return request
 
 
 def request_restart(host_id: UUID, *, by: str) -> HostRequest:
@@ -68,8 +103,8 @@ def resume(host_id: UUID, *, by: str) -> HostRequest:
         return _request(host_id, RequestVerb.RESUME, by)
 
 
-def _request(host_id: UUID, verb: RequestVerb, by: str) -> HostRequest:
-    request = HostRequest.objects.create(host_id=host_id, verb=verb, by=by, expires_at=Now() + REQUEST_LASTS)
+def _request(host_id: UUID, verb: RequestVerb, by: str, *, lasts: timedelta = REQUEST_LASTS) -> HostRequest:
+    request = HostRequest.objects.create(host_id=host_id, verb=verb, by=by, expires_at=Now() + lasts)
     wakeups.notify(host_id)
     return request
 

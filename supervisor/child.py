@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from supervisor.worker.breadcrumb import Breadcrumbs
 
 CLERK = "clerk"
+EXAMINER = "examiner:"  # and the id of the request
 
 
 @dataclass(slots=True)
 class Child:
-    """`key` is a host's id, or CLERK. Times are on the boot clock.
+    """`key` is a host's id, CLERK, or EXAMINER with a request's id. Times are on the boot clock.
 
     It is signalled by its pidfd, so never another process that got its pid; it shows its progress and hears
     words over pipes. `stacks` is memory to which it writes where its threads were when it crashed; `crumbs`
@@ -39,6 +40,16 @@ class Child:
     stacks: int = -1
     crumbs: Breadcrumbs | None = None
     memory_kills: int | None = None
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether it holds, or is to hold, a host."""
+        return self.key != CLERK and not self.request
+
+    @property
+    def request(self) -> str:
+        """The id of the request that an examiner is for; empty for all others."""
+        return self.key.removeprefix(EXAMINER) if self.key.startswith(EXAMINER) else ""
 
     def tell(self, word: bytes) -> None:
         """Say something over the control pipe; a full one has enough to read already."""

@@ -29,14 +29,14 @@ _STACKS_SECONDS = 2.0
 
 @dataclass(slots=True)
 class Children:
-    """See the module. Keys are hosts' ids, and CLERK."""
+    """See the module. Keys are those of `Child`."""
 
     running: dict[str, Child] = field(default_factory=dict)
     policies: dict[str, RestartPolicy] = field(default_factory=dict)
 
     def workers(self) -> list[Child]:
-        """All but the clerk."""
-        return [child for child in self.running.values() if child.key != CLERK]
+        """Those that hold hosts, or are to."""
+        return [child for child in self.running.values() if child.is_worker]
 
     def policy(self, key: str) -> RestartPolicy:
         """The history of this child and of those before it."""

@@ -89,6 +89,7 @@ class Clerk:
         self._share: Share | None = None
         self._asked: KeptQuery | None = None
         self._others: KeptQuery | None = None
+        self._theirs: frozenset[UUID] = frozenset()
         self._stopping = self._in_trouble = False
         self._signs, self._probe_port = Signs(), probe_port
 
@@ -232,6 +233,9 @@ class Clerk:
         if self._asked.rows():
             for restart in requests.take([host.pk for host in hosts]):
                 self._line.send({"restart": restart})
+            if not self._is_draining:
+                for test in requests.take_examinations(not_of=self._theirs, names=self._host_names):
+                    self._line.send({"examine": test})
 
     def _write_what_was_told(self) -> None:
         while self._deaths:
@@ -262,6 +266,10 @@ class Clerk:
             wanted = wanted.filter(name__in=self._host_names)
         return wanted.distinct().defer("secret_config")
 
+    @property
+    def _is_draining(self) -> bool:
+        return any(known.state == DRAINING for known in self._known)
+
     def _hosts(self) -> list[DockerHost]:
         """The hosts that this supervisor shall hold."""
         now, hosts = boot_clock(), list(self._wanted_hosts())
@@ -273,9 +281,9 @@ class Clerk:
         self._others = self._others or membership.anybody_else(self._supervisor)
         others = membership.colleagues(self._supervisor) if self._others.rows() else membership.NOBODY
         members = {**others.counts, self._supervisor: len(self._share.held)}
-        draining = any(known.state == DRAINING for known in self._known)
         seen = membership.sights(hosts, others, self._known)
-        held = self._share.decide(seen, members, now, may_take=not draining)
+        held = self._share.decide(seen, members, now, may_take=not self._is_draining)
+        self._theirs = others.taken
         return [host for host in hosts if host.pk in held]
 
 

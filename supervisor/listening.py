@@ -15,7 +15,7 @@ from hosts.identity import boot_clock
 from hosts.kept import KeptQuery
 from hosts.models import HostRequest
 from hosts.wakeups import ANY, CHANNEL, SUPERVISORS
-from jobs.models import ContainerJob
+from jobs.models import Attempt, ContainerJob
 from supervisor.worker.inbox import Wake
 
 logger = structlog.get_logger(__name__)
@@ -90,11 +90,13 @@ class SqliteListener:
         self._seen: dict[str, str] = {}
         waiting = ContainerJob.objects.pending().filter(hold="").exclude(not_before_at__gt=Now())
         cancelled = ContainerJob.objects.open().filter(cancel_requested_at__isnull=False)
+        watched = Attempt.objects.open().filter(watched_until__gt=Now())
         asked = HostRequest.objects.filter(taken_at=None, expires_at__gt=Now())
         self._looks = [
             KeptQuery(waiting.order_by().values_list("pk", "docker_host")[:_MOST]),
             KeptQuery(cancelled.order_by().values_list("pk", Value(None, CharField()))[:_MOST]),
             KeptQuery(asked.order_by().values_list("pk", "host")[:_MOST]),
+            KeptQuery(watched.order_by().values_list("pk", "host")[:_MOST]),
         ]
 
     def wait(self, seconds: float) -> None:

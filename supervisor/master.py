@@ -21,10 +21,11 @@ from setproctitle import setproctitle
 from hosts import log_fields
 from hosts.identity import boot_clock
 from supervisor import pulse, shared
-from supervisor.child import CLERK, Child
+from supervisor.child import CLERK, EXAMINER, Child
 from supervisor.children import Children
 from supervisor.clerk import start_clerk
 from supervisor.deaths import DeathBook, memory_kills, words
+from supervisor.examiner import Examiner
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
@@ -181,6 +182,8 @@ class Master:
         for death in self.children.reap(spare=self._reload.pids()):
             self._report_clock = 0.0
             self._count_against(death)
+            if death.child.request:
+                self._answer_for(death)
             if death.code == OK:
                 self._undrained.discard(death.child.key)
             # Later on the clerk may come and go with the database: workers run on without it.
@@ -216,6 +219,7 @@ class Master:
             "hosts": self._want,
             "poke": self._poke,
             "restart": self._restart,
+            "examine": self._examine,
             "too_big": self._recycle,
             "written": self._deaths.written,
         }
@@ -236,6 +240,22 @@ class Master:
         worker = self._restarts.begin(**asked, now=boot_clock())
         if worker:
             worker.send(signal.SIGTERM)
+
+    def _examine(self, asked: dict[str, str]) -> None:
+        request, name = asked["request"], asked["name"]
+        self._fork(
+            f"{EXAMINER}{request}",
+            f"test of {name}",
+            "",
+            lambda pipes: Examiner(UUID(request), pipes).run(),
+        )
+
+    def _answer_for(self, death: Death) -> None:
+        """One that ended in order has answered by itself; then this says nothing any more."""
+        if self._line:
+            result = f"The test was cut off: its process ended ({death.cause or death.code})."
+            answer = {"request": death.child.request, "ok": False, "result": result}
+            self._line.send({"answer": answer})
 
     def _want(self, hosts: list[dict[str, Any]]) -> None:
         self.wanted = {host["id"]: Wanted(host["name"], host["key"], host["kind"]) for host in hosts}

@@ -18,6 +18,8 @@ def process_rows(children: Children, wanted: Iterable[str], *, state: str) -> li
     me, now = identity.current(), boot_clock()
     rows = [_row(Role.MASTER, me.pid, me.start_ticks, state)]
     for child in children.running.values():
+        if child.request:  # it is over before anybody would look at its row
+            continue
         rows.append(_row_of(child, children.policy(child.key), now))
     for key in wanted:
         policy = children.policies.get(key)

@@ -1,12 +1,15 @@
 """What is asked of a host's supervisor: taken by its clerk, carried out by its master, answered by the clerk.
 
-A restart is asked of the supervisor and not of the worker, because the worker may be down or stuck.
+A restart is asked of the supervisor and not of the worker, because the worker may be down or stuck. A test
+step by step is, because a host that is switched off has no worker; the process that the master forks for it
+(`supervisor.examiner`) answers by itself, and the clerk only if that one could not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,17 +17,20 @@ from django.db.models.functions import Now
 
 from hosts import fitting
 from hosts.kept import KeptQuery
-from hosts.models import HostRequest, RequestVerb
+from hosts.models import OF_SUPERVISORS, HostRequest, RequestVerb
 from supervisor.child import Child
 from supervisor.children import Children
 
 _PATIENCE_SECONDS = 9.0  # who asked waits ten
+_MOST_EXAMINATIONS = 6  # at once: each is a process, and may wait for an engine that hangs
+# After which nobody waits any more for a test whose process and supervisor have both died.
+_EXAMINED_WITHIN = timedelta(seconds=90)
 
 
 def asked() -> KeptQuery:
     """Whether there is anything to take, for a look that costs next to nothing."""
     open_ones = HostRequest.objects.filter(taken_at=None, done_at=None, expires_at__gt=Now())
-    return KeptQuery(open_ones.filter(verb=RequestVerb.RESTART).order_by().values_list("pk")[:1])
+    return KeptQuery(open_ones.filter(verb__in=OF_SUPERVISORS).order_by().values_list("pk")[:1])
 
 
 def take(hosts: Iterable[UUID]) -> list[dict[str, str]]:
@@ -34,6 +40,26 @@ def take(hosts: Iterable[UUID]) -> list[dict[str, str]]:
     for request in asked.filter(done_at=None, host_id__in=hosts).order_by("at"):
         if HostRequest.objects.filter(pk=request.pk, taken_at=None).update(taken_at=Now()):
             taken.append({"request": str(request.pk), "host": str(request.host_id)})
+    return taken
+
+
+def take_examinations(*, not_of: Collection[UUID], names: Collection[str] = ()) -> list[dict[str, str]]:
+    """Tests that were asked for, each once, oldest first, as the master is told of them.
+
+    Those of hosts `not_of` are left to other supervisors: whoever holds a host sees it as its worker does.
+    With `names`, only of hosts of these names.
+    """
+    asked = HostRequest.objects.filter(verb=RequestVerb.EXAMINE, done_at=None, expires_at__gt=Now())
+    under_way = asked.exclude(taken_at=None).count()
+    waiting = asked.filter(taken_at=None).exclude(host_id__in=not_of).select_related("host")
+    waiting = waiting.defer("host__secret_config")
+    if names:
+        waiting = waiting.filter(host__name__in=names)
+    taken = []
+    for request in waiting.order_by("at")[: max(0, _MOST_EXAMINATIONS - under_way)]:
+        times = {"taken_at": Now(), "expires_at": Now() + _EXAMINED_WITHIN}
+        if HostRequest.objects.filter(pk=request.pk, taken_at=None, done_at=None).update(**times):
+            taken.append({"request": str(request.pk), "name": request.host.name})
     return taken
 
 

@@ -22,7 +22,16 @@ from admin_ui.load import with_running_count
 from hosts import operations, registries, wakeups
 from hosts.errors import ConfigurationError
 from hosts.executors import registry as executors
-from hosts.models import DockerHost, DrainThen, HostCount, HostLease, HostRequest, HostSample, Installation
+from hosts.models import (
+    OF_SUPERVISORS,
+    DockerHost,
+    DrainThen,
+    HostCount,
+    HostLease,
+    HostRequest,
+    HostSample,
+    Installation,
+)
 from hosts.operations import HostRefused
 from jobs import facts, host_removal, log_cap
 
@@ -37,7 +46,7 @@ def answer_to(request: HostRequest) -> str:
     if request.expires_at < now:
         return "nobody answered in time"
     if request.taken_at is None and now - request.at > _NOBODY_AFTER:
-        return "no worker holds this host"
+        return "no supervisor took it yet" if request.verb in OF_SUPERVISORS else "no worker holds this host"
     return "waiting for the worker"
 
 

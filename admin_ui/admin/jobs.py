@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +17,18 @@ from django.utils.safestring import mark_safe
 
 from admin_ui import limits, presenters, waiting
 from admin_ui.admin import history
-from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, StackedInline, TabularInline
+from admin_ui.admin.bases import (
+    Badges,
+    BoundedPaginator,
+    ModelAdmin,
+    NewestRows,
+    ReadOnly,
+    StackedInline,
+    TabularInline,
+)
 from admin_ui.admin.columns import NOTHING, badge, job_link, log_link, measured, short
 from admin_ui.admin.job_actions import JobActions
-from admin_ui.admin.log_view import log_view
+from admin_ui.pages.log import old_address
 from jobs import operations, spec
 from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent
 from jobs.operations import Refused
@@ -103,6 +110,7 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
     list_select_related = ("template",)
     search_fields = ("name", "template__name")
     show_full_result_count = False
+    paginator = BoundedPaginator
     autocomplete_fields = ("template", "docker_host")
     inlines = (AttemptInline, ExecutionInline, EventInline)
     actions = ("start", "stop", "restart", "cancel", "retry")
@@ -263,5 +271,4 @@ class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
                 self.message_user(request, str(exc), messages.ERROR)
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(partial(log_view, self))
-        return [path("<uuid:job_id>/log/", view, name="jobs_containerjob_log"), *super().get_urls()]
+        return [path("<uuid:job_id>/log/", old_address, name="jobs_containerjob_log"), *super().get_urls()]

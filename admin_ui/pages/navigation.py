@@ -30,12 +30,8 @@ class Entry:
 
 MENU = (
     Entry("dashboard", _("Dashboard"), "admin:index", "speedometer2", "d"),
-    Entry(
-        "jobs", _("Jobs"), "admin:jobs_containerjob_changelist", "list-task", "j", "jobs.view_containerjob"
-    ),
-    Entry(
-        "hosts", _("Hosts"), "admin:hosts_dockerhost_changelist", "hdd-network", "h", "hosts.view_dockerhost"
-    ),
+    Entry("jobs", _("Jobs"), "admin:jobs", "list-task", "j", "jobs.view_containerjob"),
+    Entry("hosts", _("Hosts"), "admin:hosts", "hdd-network", "h", "hosts.view_dockerhost"),
     Entry(
         "templates",
         _("Templates"),

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path, re_path
 
-from admin_ui.pages import dashboard, supervisor, supervisor_acts, template, template_acts, templates
+from admin_ui.pages import dashboard, log, supervisor, supervisor_acts, template, template_acts, templates
 from admin_ui.pages.alerts import alerts
+from admin_ui.pages.hosts import acts as host_acts
+from admin_ui.pages.hosts import charts as host_charts
+from admin_ui.pages.hosts import detail as host_detail
+from admin_ui.pages.hosts import listing as host_listing
+from admin_ui.pages.hosts import testing as host_testing
+from admin_ui.pages.hosts import wizard as host_wizard
 from admin_ui.pages.job import new as job_new
 from admin_ui.pages.job import page as job
 from admin_ui.pages.job import resources
+from admin_ui.pages.jobs import acting, export, saved
+from admin_ui.pages.jobs import views as job_list
 
 
 def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
@@ -21,7 +28,9 @@ def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
         path("parts/dashboard/", dashboard.board, name="part_dashboard"),
         *_OVERVIEW,
         *_JOB,
-        *_STUBS,
+        *_JOBS,
+        *_LOG,
+        *_HOSTS,
     ]
 
 
@@ -48,20 +57,37 @@ _JOB = [
 ]
 
 
-def _stub(name: str) -> Callable[..., HttpResponseRedirect]:
-    def view(_request: HttpRequest, **kwargs: object) -> HttpResponseRedirect:
-        return HttpResponseRedirect(reverse(name, args=list(kwargs.values())))
+_JOBS = [
+    path("jobs/", job_list.jobs, name="jobs"),
+    path("parts/jobs/", job_list.part, name="part_jobs"),
+    path("jobs/act/<slug:verb>/", acting.act, name="job_act"),
+    re_path(r"^jobs/export\.(?P<kind>csv|json)$", export.export, name="jobs_export"),
+    path("jobs/views/new/", saved.save, name="jobs_view_new"),
+    path("jobs/views/<uuid:view_id>/", saved.change, name="jobs_view"),
+    path("jobs/views/<uuid:view_id>/delete/", saved.delete, name="jobs_view_delete"),
+]
 
-    return view
+
+_LOG = [
+    path("jobs/<uuid:job_id>/log/", log.page, name="job_log"),
+    path("jobs/<uuid:job_id>/log/head/", log.head, name="part_log_head"),
+    path("jobs/<uuid:job_id>/log/lines/", log.lines, name="job_log_lines"),
+    path("jobs/<uuid:job_id>/log/search/", log.find, name="job_log_search"),
+    path("jobs/<uuid:job_id>/log/download/", log.download, name="job_log_download"),
+]
 
 
-_STUBS = [
-    path("jobs/", _stub("admin:jobs_containerjob_changelist"), name="jobs"),  # stub: part JOBS
-    path(
-        "jobs/act/<slug:verb>/", lambda _request, verb: HttpResponseRedirect("../.."), name="job_act"
-    ),  # stub: part JOBS
-    path("jobs/<uuid:job_id>/log/", _stub("admin:jobs_containerjob_log"), name="job_log"),  # stub: part LOGS
-    path("hosts/<uuid:host_id>/", _stub("admin:hosts_dockerhost_change"), name="host"),  # stub: part HOSTS
-    path("hosts/", _stub("admin:hosts_dockerhost_changelist"), name="hosts"),  # stub: part HOSTS
-    path("hosts/new/", _stub("admin:hosts_dockerhost_add"), name="host_new"),  # stub: part HOSTS
+_HOSTS = [
+    path("hosts/", host_listing.hosts, name="hosts"),
+    path("hosts/new/", host_wizard.new, name="host_new"),
+    path("hosts/act/<slug:verb>/", host_acts.act, name="host_act"),
+    path("hosts/<uuid:host_id>/", host_detail.host, name="host"),
+    path("hosts/<uuid:host_id>/settings/", host_wizard.edit, name="host_edit"),
+    path("hosts/<uuid:host_id>/test/", host_testing.test, name="host_test"),
+    path("hosts/<uuid:host_id>/weight/", host_listing.weight, name="host_weight"),
+    path("hosts/<uuid:host_id>/chart/<slug:name>/", host_charts.chart, name="host_chart"),
+    path("parts/hosts/", host_listing.table, name="part_hosts"),
+    path("parts/hosts/<uuid:host_id>/head/", host_detail.head, name="part_host_head"),
+    path("parts/hosts/<uuid:host_id>/body/", host_detail.body, name="part_host_body"),
+    path("parts/hosts/<uuid:host_id>/test/", host_testing.steps, name="part_host_test"),
 ]

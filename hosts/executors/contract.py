@@ -24,7 +24,9 @@ from uuid import UUID
 
 from hosts.errors import ContainerBusy, ContainerExecutionError
 from hosts.executors.capabilities import Capabilities
+from hosts.executors.config_fields import ConfigField
 from hosts.executors.container_options import ContainerOptions
+from hosts.executors.examining import Step
 
 LABEL_PREFIX = "tallyman."
 PROTOCOL = "1"
@@ -302,6 +304,8 @@ class ContainerExecutor(ABC):
     capabilities: ClassVar[Capabilities] = Capabilities()
     # Settings that hold passwords: they are kept in the host's encrypted column, and nowhere else.
     secret_settings: ClassVar[frozenset[str]] = frozenset()
+    # Its settings, for forms. One of the kind `secret` belongs into `secret_settings`, too.
+    config_fields: ClassVar[tuple[ConfigField, ...]] = ()
     # How late records of a log may come after newer ones: so much of what is stored is in `Resume.tail`.
     log_tail_seconds: ClassVar[float] = 4.0
 
@@ -342,6 +346,14 @@ class ContainerExecutor(ABC):
     def configured_retries(cls, config: Mapping[str, Any]) -> int | None:
         """How often a host's settings have a launch tried again that came to nothing; None: templates say."""
         return None
+
+    def way_steps(self) -> list[Step]:
+        """Steps of a connection test before `check` is asked; once one fails, the rest is left out."""
+        return []
+
+    def engine_steps(self) -> list[Step]:
+        """Steps of a connection test once `check` has answered: each stands for itself."""
+        return []
 
     @abstractmethod
     def check(self) -> EngineFacts:

@@ -25,6 +25,8 @@ END_RECORDS = 32
 _END_BYTES = 8 * 1024
 _MOMENTS = 2
 _PREFIX_BYTES = TIME_BYTES + 1
+# What the header of a whole piece of a longer line holds: without it, no line goes on after these frames.
+PIECE_MARK = (_PREFIX_BYTES + PIECE_BYTES).to_bytes(4, "big")
 _HEAD_AND_TIME = struct.Struct(f">Q{TIME_BYTES}s")
 _LENGTH = 0xFFFFFFFF  # the bits of a header that are its length
 _FIRST_OF_STDERR = STDERR << 56
@@ -51,7 +53,8 @@ class Frame(NamedTuple):
 class Tally:
     """What a run of frames holds: bytes and line ends per stream, its size, its first and newest time.
 
-    The last `end_bytes` of it are whole frames, enough of them to find its end again.
+    The last `end_bytes` of it are whole frames, enough of them to find its end again. Lines are counted where
+    they end, as `Joiner` gives them back: the last piece of a long line ends one though it lost its newline.
     """
 
     stdout_bytes: int
@@ -160,6 +163,8 @@ def _counted(data: bytes, size: int, heads: Sequence[int], newest: bytes, *, pla
         stderr_bytes = sum(((head & _LENGTH) - _PREFIX_BYTES) * kinds[head] for head in of_stderr)
         if of_stderr:
             stderr_lines = lines if len(of_stderr) == len(kinds) else _stderr_lines(data, heads)
+    if not lines == len(heads) == _ended_records(data, size):
+        lines, stderr_lines = _lines(data[:size])
     return Tally(
         stdout_bytes=size - len(heads) * (body + _PREFIX_BYTES) - stderr_bytes,
         stderr_bytes=stderr_bytes,
@@ -190,6 +195,30 @@ def _stderr_lines(data: bytes, heads: Iterable[int]) -> int:
         if head >= _FIRST_OF_STDERR:
             lines += data.count(b"\n", begin + HEADER.size + _PREFIX_BYTES, place)
     return lines
+
+
+def _ended_records(data: bytes, size: int) -> int:
+    """How many records seem to end with a newline: one stands before a header, or at the end.
+
+    A payload may hold what looks like a header. Where it also holds as many newlines as there are records
+    without one, `_counted` is misled, and the number of a line is wrong; nothing else depends on it.
+    """
+    before = sum(data.count(b"\n%c\0\0\0" % stream, 0, size) for stream in NAMES)
+    return before + data.endswith(b"\n", 0, size)
+
+
+def ends_line(payload: bytes) -> bool:
+    """Whether a record is the end of a line: it has its newline, or is owed it (see `Joiner`)."""
+    return payload.endswith(b"\n") or len(payload) != PIECE_BYTES
+
+
+def _lines(data: bytes) -> tuple[int, int]:
+    """The lines that end in whole frames, those of stderr among them apart."""
+    counts = dict.fromkeys(NAMES, 0)
+    for frame in walk(data):
+        owed = not frame.payload.endswith(b"\n") and ends_line(frame.payload)
+        counts[frame.stream] += frame.payload.count(b"\n") + owed
+    return sum(counts.values()), counts[STDERR]
 
 
 def _line_ends(head: int) -> int:

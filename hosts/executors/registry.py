@@ -21,6 +21,7 @@ from django.utils.module_loading import import_string
 
 from hosts.errors import ConfigurationError, ExecutorFailed, TallymanError
 from hosts.executors.capabilities import Capabilities, cannot, lacks
+from hosts.executors.config_fields import ConfigField
 from hosts.executors.contract import ContainerExecutor, EngineFacts, HostView
 from hosts.executors.launching import completed
 from hosts.masking import mask_text
@@ -146,6 +147,14 @@ def settings_problems(kind: str, base_url: str, config: Mapping[str, Any]) -> li
         return [str(exc)]
     except Exception as exc:  # noqa: BLE001 (somebody else's code)
         return [f"The executor {kind!r} {_failed('asked about its settings', exc)}"]
+
+
+def config_fields(kind: str) -> tuple[ConfigField, ...]:
+    """The settings that executors of this kind declare; ConfigurationError as of `executor_class`."""
+    declared = executor_class(kind).config_fields
+    if isinstance(declared, tuple) and all(isinstance(one, ConfigField) for one in declared):
+        return declared
+    raise ExecutorFailed(f"The executor {kind!r} has config_fields that are no tuple of ConfigField.")
 
 
 def configured_retries(kind: str, config: object) -> int | None:

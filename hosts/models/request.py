@@ -10,16 +10,28 @@ from hosts.models.host import DockerHost
 
 
 class RequestVerb(models.TextChoices):
-    """What can be asked of a worker; a restart is carried out by its supervisor, for a worker may be down."""
+    """What can be asked of a worker.
+
+    A restart is carried out by its supervisor, for a worker may be down; so is the test step by step, by a
+    process of its own (`supervisor.examiner`), for a host that is switched off has no worker.
+    """
 
     TEST = "test", "Test the connection"
+    EXAMINE = "examine", "Test the connection step by step"
     RESTART = "restart", "Restart the worker"
     PAUSE = "pause", "Take no new jobs"
     RESUME = "resume", "Take jobs again"
 
 
+# Not for the worker that holds the host.
+OF_SUPERVISORS = (RequestVerb.RESTART, RequestVerb.EXAMINE)
+
+
 class HostRequest(models.Model):
-    """An intent: written by a page or command, carried out by the worker that holds the host."""
+    """An intent: written by a page or command, carried out by the worker that holds the host.
+
+    `steps` is what a test step by step has found so far: an object for each, as `hosts.examination.Found`.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     host = models.ForeignKey(DockerHost, on_delete=models.CASCADE, related_name="requests")
@@ -32,11 +44,13 @@ class HostRequest(models.Model):
     done_at = models.DateTimeField(null=True)
     ok = models.BooleanField(null=True)
     result = models.TextField(blank=True, default="", db_default="")
+    steps = models.JSONField(default=list, blank=True, db_default=[])
 
     class Meta:
         ordering = ("-at",)
         indexes = [
             models.Index(fields=["host", "at"], condition=models.Q(done_at=None), name="hostrequest_open"),
+            models.Index(fields=["host", "-at"], name="hostrequest_of_host"),
         ]
 
     def __str__(self) -> str:

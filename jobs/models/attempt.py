@@ -50,7 +50,8 @@ class Attempt(models.Model):
     # Found by the unique (job, number): an index of its own would be one more to write to.
     job = models.ForeignKey(ContainerJob, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
-    host = models.ForeignKey(DockerHost, on_delete=models.PROTECT, related_name="attempts")
+    # Found by attempt_open_on_host and attempt_ended_on_host, each with its condition.
+    host = models.ForeignKey(DockerHost, on_delete=models.PROTECT, related_name="attempts", db_index=False)
     host_name = models.CharField(max_length=100)
     epoch = models.BigIntegerField()
     state = models.CharField(max_length=10, choices=AttemptState, default=AttemptState.CLAIMED)
@@ -88,6 +89,8 @@ class Attempt(models.Model):
     logs_complete = models.BooleanField(default=False, db_default=False)
     measured = models.JSONField(null=True)
     logs_note = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # Somebody looks at the log, until then at least (`jobs.log_watch`): it is stored without delay.
+    watched_until = models.DateTimeField(null=True, editable=False)
     # For retention (`jobs.retention`): since when it has no stored log and no container any more.
     logs_deleted_at = models.DateTimeField(null=True, editable=False)
     container_gone_at = models.DateTimeField(null=True, editable=False)
@@ -118,6 +121,12 @@ class Attempt(models.Model):
                 fields=["host", "ended_at"],
                 condition=models.Q(ended_at__isnull=False, container_gone_at=None),
                 name="attempt_has_container",
+            ),
+            # Ids grow with time: the newest of a host first.
+            models.Index(
+                fields=["host", "-id"],
+                condition=models.Q(ended_at__isnull=False),
+                name="attempt_ended_on_host",
             ),
         ]
 

@@ -31,7 +31,7 @@ from supervisor.worker.engine import Engine
 from supervisor.worker.gathering import CLAIM_HELD_SECONDS, Gathering
 from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import SLACK_SECONDS, HostKeeper
-from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
+from supervisor.worker.log_news import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.orphans import Reap
 from supervisor.worker.recorder import Recorder
@@ -188,8 +188,12 @@ class HostWorker:
         claim was committed while its answer got lost."""
         assert self.lease is not None
         mine = (self.host.id, self.lease.epoch)
-        for run in ledger.open_runs(*mine, known=self.runs.keys(), now=now, crumb=self._crumb):
+        there = ledger.open_attempts(*mine)
+        known = self.runs.keys()
+        for run in ledger.open_runs(*mine, known=known, now=now, crumb=self._crumb, there=there):
             self.runs[run.attempt_id] = run
+        if self._engine:
+            self._engine.pump.watch({key: seconds for key, seconds in there.items() if seconds > 0})
 
     def _keep_lease(self, now: float) -> None:
         if self.lease and now >= self._renew_clock - SLACK_SECONDS:

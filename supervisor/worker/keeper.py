@@ -18,6 +18,7 @@ from hosts.executors.contract import EngineFacts, Observation
 from hosts.kept import KeptUpdate
 from hosts.leases import Lease
 from hosts.models import (
+    OF_SUPERVISORS,
     Action,
     Availability,
     DockerHost,
@@ -207,9 +208,9 @@ class HostKeeper:
         return ours.filter(released_at=None).exists()
 
     def _new_requests(self) -> dict[UUID, str]:
-        """What is asked of this worker, which a restart is not; what a former one left unanswered too."""
+        """What is asked of this worker, not of its supervisor; what a former one left unanswered too."""
         new = HostRequest.objects.filter(host=self._host, done_at=None, expires_at__gt=Now())
-        new = new.exclude(pk__in=self._waiting).exclude(verb=RequestVerb.RESTART)
+        new = new.exclude(pk__in=self._waiting).exclude(verb__in=OF_SUPERVISORS)
         return dict(new.values_list("pk", "verb"))
 
     def _take_requests(self, asked: Mapping[UUID, str]) -> None:

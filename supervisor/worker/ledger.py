@@ -47,10 +47,28 @@ _KINDS = {
 _ORDER = list(AttemptState)
 
 
-def open_runs(host_id: UUID, epoch: int, *, known: Collection[UUID], now: float, crumb: Crumb) -> list[Run]:
-    """Runs of the host's open attempts that are not known yet; `now` is the boot clock's."""
+def open_attempts(host_id: UUID, epoch: int) -> dict[UUID, float]:
+    """The host's open attempts, and for how many seconds yet somebody is going to look at the log of each."""
+    left = ExpressionWrapper(F("watched_until") - Now(), output_field=DurationField())
+    mine = Attempt.objects.filter(host_id=host_id, epoch=epoch).open().annotate(left=left)
+    return {pk: left.total_seconds() if left else 0.0 for pk, left in mine.values_list("pk", "left")}
+
+
+def open_runs(
+    host_id: UUID,
+    epoch: int,
+    *,
+    known: Collection[UUID],
+    now: float,
+    crumb: Crumb,
+    there: Collection[UUID] | None = None,
+) -> list[Run]:
+    """Runs of the host's open attempts that are not known yet; `now` is the boot clock's.
+
+    `there` are its open attempts, where they have been read just now.
+    """
     mine = Attempt.objects.filter(host_id=host_id, epoch=epoch).open()
-    unknown = set(mine.values_list("pk", flat=True)).difference(known)
+    unknown = set(mine.values_list("pk", flat=True) if there is None else there).difference(known)
     if not unknown:
         return []
     mine = mine.filter(pk__in=unknown)

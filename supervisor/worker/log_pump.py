@@ -14,9 +14,10 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import TypeAlias
 from uuid import UUID
 
 import structlog
@@ -26,8 +27,9 @@ from hosts.executors import frames
 from hosts.executors.contract import LogSource, UncutLogSource
 from jobs.logs import Piece
 from supervisor.worker import pacing
-from supervisor.worker.breadcrumb import Crumb
+from supervisor.worker.breadcrumb import NOBODY, Crumb
 from supervisor.worker.inbox import Inbox, Wake
+from supervisor.worker.log_news import LogEnded, LogMoves, PieceRead
 from supervisor.worker.pacing import Pace
 from supervisor.worker.short_log import BegunLog
 
@@ -35,6 +37,10 @@ logger = structlog.get_logger(__name__)
 
 CHUNK_BYTES = 256 * 1024
 FLUSH_AFTER_SECONDS = 1.0
+# While somebody watches: what comes after a silence is stored as soon as what comes with it is there, and
+# then so often. Those who watch look every 200 ms: with 200 ms here too, one line in twenty was late.
+_WATCHED_FIRST_SECONDS = 0.03
+_WATCHED_EVERY_SECONDS = 0.1
 SHARE_BYTES = 2 * 1024 * 1024
 TOTAL_BYTES = 16 * 1024 * 1024
 _ASK_EVERY_SECONDS = 0.05
@@ -46,41 +52,6 @@ _GROUP_FULL_SECONDS = 0.2
 _GROUP_BYTES = SHARE_BYTES // 2
 
 
-@dataclass(frozen=True, slots=True)
-class PieceRead:
-    """The next piece of an attempt's log; `held` bytes count against its share until `stored` is told.
-
-    `missing` says that bytes before it are gone for ever; empty if none are.
-    """
-
-    run_id: UUID
-    piece: Piece
-    held: int
-    missing: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LogEnded:
-    """A source came to its end (`error` empty) or broke; all its pieces were sent before.
-
-    `is_gone`: the engine says that there is no such log, and there is no use in asking again. `missing` says
-    that bytes before its last ones are gone; empty if none are. `end` is for `Resume.end`.
-    """
-
-    run_id: UUID
-    error: str = ""
-    is_gone: bool = False
-    missing: str = ""
-    end: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class LogMoves:
-    """Bytes of a source come, of which none is new so far: it is not quiet."""
-
-    run_id: UUID
-
-
 @dataclass(slots=True)
 class _Stream:
     run_id: UUID
@@ -89,6 +60,7 @@ class _Stream:
     parts: list[bytes] = field(default_factory=list)  # what was read, and not sent yet
     size: int = 0
     since: float = 0.0
+    flushed_at: float = 0.0
     held: int = 0
     is_polled: bool = False  # it has no descriptor to wait for
     registered: bool = False
@@ -105,6 +77,7 @@ class _Stream:
 
 
 _READ_IN = attrgetter("read_in")
+Argument: TypeAlias = LogSource | int | dict[UUID, float] | None
 
 
 class LogPump:
@@ -112,13 +85,15 @@ class LogPump:
 
     def __init__(self, inbox: Inbox, crumb: Crumb) -> None:
         self._inbox, self._crumb = inbox, crumb
-        self._orders: queue.SimpleQueue[tuple[str, UUID, LogSource | int | None]] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[tuple[str, UUID, Argument]] = queue.SimpleQueue()
         self._wake = Wake()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake.reader, selectors.EVENT_READ)
         self._streams: dict[UUID, _Stream] = {}
         self._held: dict[UUID, int] = {}
         self._followed: set[UUID] = set()  # whose logs the thread was given; the main thread's own
+        self._watched: dict[UUID, float] = {}  # until when somebody watches
+        self._asked_to_watch = False  # the main thread's own
         self._turns = 0
         self._wake_due = math.inf  # when the main thread is to be woken for pieces that it was not told of
         self._stopping = False
@@ -140,6 +115,13 @@ class LogPump:
             self._followed.remove(run_id)
             self._order("forget", run_id, None)
 
+    def watch(self, seconds: Mapping[UUID, float]) -> None:
+        """These are the logs that somebody looks at, and for how many seconds yet; no others are."""
+        if seconds or self._asked_to_watch:
+            self._asked_to_watch = bool(seconds)
+            now = time.monotonic()
+            self._order("watch", NOBODY, {key: now + left for key, left in seconds.items()})
+
     def stored(self, run_id: UUID, held: int) -> None:
         """A piece is in the database (or not wanted any more): its share is free again."""
         if held:
@@ -156,7 +138,7 @@ class LogPump:
         self._wake.set()
         self._thread.join(timeout_seconds)
 
-    def _order(self, verb: str, run_id: UUID, argument: LogSource | int | None) -> None:
+    def _order(self, verb: str, run_id: UUID, argument: Argument) -> None:
         self._orders.put((verb, run_id, argument))
         self._wake.set()
 
@@ -194,7 +176,7 @@ class LogPump:
             if stream.pace.due:
                 due = min(due, stream.pace.due)
             if stream.size:
-                due = min(due, stream.since + FLUSH_AFTER_SECONDS)
+                due = min(due, self._flush_due(stream))
         return FLUSH_AFTER_SECONDS if due == math.inf else max(0.0, due - time.monotonic())
 
     def _ready_streams(self, readable: list[_Stream]) -> Iterator[_Stream]:
@@ -215,11 +197,13 @@ class LogPump:
                 with self._crumb(run_id):
                     self._obey(verb, run_id, argument)
 
-    def _obey(self, verb: str, run_id: UUID, argument: LogSource | int | None) -> None:
+    def _obey(self, verb: str, run_id: UUID, argument: Argument) -> None:
         if verb == "follow":
             self._add(run_id, argument)  # type: ignore[arg-type]
         elif verb == "stored":
             self._free(run_id, int(argument or 0))  # type: ignore[arg-type]
+        elif verb == "watch":
+            self._watched = argument  # type: ignore[assignment]
         else:
             self._let_go(run_id, self._streams.get(run_id), for_good=verb == "forget")
 
@@ -333,11 +317,19 @@ class LogPump:
             stream.told_at = now
             self._inbox.put(LogMoves(stream.run_id))
 
+    def _flush_due(self, stream: _Stream) -> float:
+        """When what was read is to be sent, however little it is."""
+        if self._watched.get(stream.run_id, 0.0) <= stream.since:
+            return stream.since + FLUSH_AFTER_SECONDS
+        return max(stream.since + _WATCHED_FIRST_SECONDS, stream.flushed_at + _WATCHED_EVERY_SECONDS)
+
     def _flush_old(self) -> None:
-        before = time.monotonic() - FLUSH_AFTER_SECONDS
-        for stream in [each for each in self._streams.values() if each.size and each.since <= before]:
-            with self._crumb(stream.run_id):
-                self._flush(stream)
+        now = time.monotonic()
+        for stream in [each for each in self._streams.values() if each.size]:
+            if self._flush_due(stream) <= now:
+                stream.flushed_at = now
+                with self._crumb(stream.run_id):
+                    self._flush(stream)
 
     def _flush(self, stream: _Stream, *, least: int = 1) -> None:
         """Send what was read in pieces; what is left of less than `least` bytes waits for more."""

@@ -19,7 +19,7 @@ from jobs.models import Attempt
 from jobs.states import AttemptState
 from supervisor.worker import steps
 from supervisor.worker.engine import Engine
-from supervisor.worker.log_pump import LogEnded, LogMoves, PieceRead
+from supervisor.worker.log_news import LogEnded, LogMoves, PieceRead
 from supervisor.worker.run import LogStage, Need, Run
 from supervisor.worker.short_log import ShortLog
 from supervisor.worker.steps import StepDone

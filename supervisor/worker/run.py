@@ -21,7 +21,7 @@ from jobs.models import Attempt
 from jobs.outcome import Verdict, start_deadline_passed
 from jobs.states import NOT_STARTED, POISON_AFTER, SLOT_HOLDING, AttemptState, Outcome
 from supervisor.worker.engine_log import EngineLog
-from supervisor.worker.log_pump import PieceRead
+from supervisor.worker.log_news import PieceRead
 
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 GIVE_UP_AFTER = 5

@@ -1,29 +1,18 @@
-"""Jobs in the admin: submitting, acting on many, deleting, reading their logs."""
+"""Jobs in the admin: submitting, acting on many, deleting."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import pytest
-from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission, User
 from django.contrib.messages import get_messages
-from django.db import connections
-from django.test import AsyncClient
 from django.urls import reverse
-from django.utils import timezone
 
-from admin_ui.admin import log_view
-from hosts.executors import frames
 from hosts.executors.contract import Usage
 from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent, LogChunk
-from jobs.states import AttemptState, JobStatus, Outcome
+from jobs.states import AttemptState, JobStatus
 from tests.admin_ui.rows import store_log
 from tests.admin_ui.test_admin_pages import url
 from tests.jobs.attempts import end, make_attempt
-from tests.jobs.chunks import out, text
-from tests.jobs.test_log_cap import capped, store
 from tests.jobs.test_usage import store_readings
 from tests.support.factories import make_host, make_job, make_template
 
@@ -200,106 +189,6 @@ def test_a_job_that_has_not_ended_is_not_deleted(admin_client):
     assert ContainerJob.objects.count() == 2
 
 
-# --- the log ---
-
-
-# Engines cut long lines into pieces of this size, in the middle of a character too.
-CUT = b"<b>one</b>".ljust(frames.PIECE_BYTES - 1, b"=") + b"\xc3"
-
-
-@pytest.fixture
-def logged():
-    attempt = make_attempt(AttemptState.RUNNING)
-    store_log(attempt, (1, CUT), (2, b"oops\n"), (1, b"\xa9\xff\n"))
-    return attempt.job
-
-
-def test_the_log_is_shown_as_text_stream_by_stream(admin_client, logged):
-    both = admin_client.get(log_of(logged)).content.decode()
-    assert "&lt;b&gt;one&lt;/b&gt;" in both
-    assert '<span class="stderr">oops\n</span>' in both
-    assert "\N{LATIN SMALL LETTER E WITH ACUTE}\N{REPLACEMENT CHARACTER}" in both
-    assert "oops" not in admin_client.get(log_of(logged), {"stream": "stdout"}).content.decode()
-
-
-def test_the_download_is_byte_for_byte(admin_client, logged):
-    response = admin_client.get(log_of(logged), {"stream": "stdout", "raw": "1"})
-    assert b"".join(response) == CUT + b"\xa9\xff\n"
-    assert "attachment" in response["Content-Disposition"]
-    everything = admin_client.get(log_of(logged), {"raw": "1"})
-    assert b"".join(everything) == CUT + b"oops\n\xa9\xff\n"
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_download_streams_under_asgi_too(admin_user):
-    attempt = make_attempt(AttemptState.RUNNING)
-    store_log(attempt, (1, b"one\n"))
-    store_log(attempt, (1, b"two\n"))
-
-    address = log_of(attempt.job)
-
-    async def ask() -> bytes:
-        client = AsyncClient()
-        await client.aforce_login(admin_user)
-        response: Any = await client.get(address, {"raw": "1"})
-        assert response.is_async
-        pieces = [piece async for piece in response]
-        await sync_to_async(connections.close_all)()  # a server does it at the end of the request
-        return b"".join(pieces)
-
-    assert asyncio.run(ask()) == b"one\ntwo\n"
-
-
-def test_a_long_log_is_cut_at_the_front(admin_client, logged, monkeypatch):
-    attempt = logged.attempts.get()
-    for number in range(5):
-        store_log(attempt, (1, f"chunk {number}\n".encode()))
-    monkeypatch.setattr(log_view, "SHOWN_BYTES", 17)
-    content = admin_client.get(log_of(logged)).content.decode()
-    assert "are left out here" in content
-    assert "chunk 3\nchunk 4\n" in content
-    assert "chunk 2" not in content
-    monkeypatch.setattr(log_view, "SHOWN_BYTES", 1)
-    assert "chunk 4" in admin_client.get(log_of(logged), {"stream": "stdout"}).content.decode()
-
-
-def test_what_the_cap_left_out_is_said_where_it_was(admin_client):
-    attempt = capped(cap=100)
-    store(attempt, *(out(f"{number:09}\n", number) for number in range(20)))
-    content = admin_client.get(log_of(attempt.job)).content.decode()
-    mark = f"[... {attempt.log_gap_bytes} bytes of stdout left out ...]"
-    assert content.index("000000000") < content.index(mark) < content.index("000000019")
-    assert f"{attempt.log_gap_bytes} bytes between them are left out" in content
-    download = admin_client.get(log_of(attempt.job), {"raw": "1"})
-    assert b"".join(download.streaming_content) == text(attempt)
-
-
-def test_each_attempt_has_its_log(admin_client):
-    first = make_attempt(AttemptState.RUNNING)
-    store_log(first, (1, b"from the first\n"))
-    end(first, Outcome.USER, job_status="pending", retry_delay_seconds=0.0)
-    job = ContainerJob.objects.get()
-    second = make_attempt(AttemptState.RUNNING, job=job)
-    store_log(second, (1, b"from the second\n"))
-    assert b"from the second" in admin_client.get(log_of(job)).content
-    assert b"from the first" in admin_client.get(log_of(job), {"attempt": "1"}).content
-    for wrong in ({"attempt": "9"}, {"attempt": "x"}, {"stream": "x"}):
-        assert admin_client.get(log_of(job), wrong).status_code == 404
-
-
-def test_a_job_that_never_started_has_no_log(admin_client):
-    job = make_job()
-    assert b"has not been started yet" in admin_client.get(log_of(job)).content
-    assert b"".join(admin_client.get(log_of(job), {"raw": "1"})) == b""
-
-
-def test_the_log_is_not_for_everybody(client, logged):
-    assert client.get(log_of(logged)).status_code == 302
-    client.force_login(User.objects.create_user("clerk", is_staff=True))
-    assert client.get(log_of(logged)).status_code == 403
-    assert client.get(log_of(logged), {"raw": "1"}).status_code == 403
-
-
 class TestMeasures:
     def test_a_figure_that_nobody_took_says_so_and_nothing_used_is_0(self, admin_client):
         attempt = make_attempt(AttemptState.RUNNING, container_id="c1")
@@ -314,12 +203,3 @@ class TestMeasures:
             assert "Peak PIDs: not measured" in page
             assert "Network in: 0 B" in page
         assert "not measured" in admin_client.get(url(ContainerExecution, "changelist")).content.decode()
-
-
-def test_a_log_that_retention_deleted_says_so_and_has_no_download(admin_client, logged):
-    note = "Deleted by retention, which keeps logs for 3 days."
-    Attempt.objects.update(logs_deleted_at=timezone.now(), logs_note=note, stdout_bytes=1 << 30)
-    LogChunk.objects.all().delete()
-    page = admin_client.get(log_of(logged)).content.decode()
-    assert (page.count(note), "Nothing was written" in page) == (1, False)
-    assert admin_client.get(log_of(logged), {"raw": "1"}).status_code == 404

@@ -13,9 +13,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.django_db(tr
 
 PAGES = (
     "/admin/",
+    "/admin/jobs/?longer=5m",
     "/admin/jobs/new/",
     "/admin/supervisor/",
     "/admin/templates/",
+    "/admin/hosts/",
+    "/admin/hosts/new/?kind=docker",
 )
 
 

@@ -12,9 +12,12 @@ from django.db.models.functions import Now
 
 from hosts.models import DockerHost
 from hosts.wakeups import ANY, _send
+from jobs import log_watch
 from jobs.models import ContainerJob
+from jobs.states import AttemptState
 from supervisor.listening import PostgresListener, SqliteListener
 from supervisor.worker.inbox import Wake
+from tests.jobs.attempts import make_attempt
 from tests.support.factories import make_host, make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,3 +130,13 @@ def test_at_first_everybody_is_woken(transactional_db: None) -> None:
     listener = PostgresListener(Wake())
     assert (listener.take(), listener.take()) == ([ANY], [])
     listener.close()
+
+
+@pytest.mark.sqlite_only
+def test_whoever_begins_to_look_at_a_log_wakes_its_host_once(listener: SqliteListener) -> None:
+    attempt = make_attempt(AttemptState.RUNNING)
+    woken(listener)
+    elsewhere(lambda: log_watch.mark([attempt.pk]))
+    assert woken(listener) == [str(attempt.host_id)]
+    elsewhere(lambda: DockerHost.objects.update(seen_at=Now()))
+    assert woken(listener) == []

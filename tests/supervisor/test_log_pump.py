@@ -109,6 +109,23 @@ def test_what_comes_soon_after_one_another_is_one_piece(reader: Reader, source: 
     assert (read.piece.tally.stdout_lines, read.piece.tally.stdout_bytes) == (3, 6)
 
 
+def test_while_somebody_watches_pieces_hardly_wait_and_afterwards_they_do(
+    reader: Reader, source: SocketSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_pump, "FLUSH_AFTER_SECONDS", 600.0)
+    run_id = reader.follow(source)
+    reader.pump.watch({run_id: 60.0})
+    for number in range(1, 4):
+        source.write(b"%d\n" % number)
+        reader.wait_for(lambda wanted=number: len(reader.pieces(run_id)) == wanted)
+    reader.pump.watch({})
+    wait_until(lambda: not reader.pump._watched, what="the pump to be told")
+    source.write(b"4\n")
+    wait_until(lambda: reader.pump._streams[run_id].size, what="the line to be read")
+    with pytest.raises(AssertionError, match="in vain"):
+        wait_until(lambda: len(reader.pieces(run_id)) > 3, 0.4)
+
+
 def test_a_piece_does_not_wait_for_more_than_a_second(reader: Reader, source: SocketSource) -> None:
     run_id = reader.follow(source)
     source.write(b"alone\n")

@@ -25,7 +25,12 @@ class Web:
 
     def __init__(self, database_url: str) -> None:
         self.port = free_port()
-        environment = {"DATABASE_URL": database_url, "PORT": str(self.port), "BIND": "127.0.0.1"}
+        self._database_url = database_url
+        self.start()
+
+    def start(self) -> None:
+        """Start it; after `stop`, once more on the same port."""
+        environment = {"DATABASE_URL": self._database_url, "PORT": str(self.port), "BIND": "127.0.0.1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "config.asgi:application", "-c", "gunicorn.conf.py"],
             env={**os.environ, **environment, "WEB_CONCURRENCY": "1", "LOG_LEVEL": "ERROR"},

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hosts.executors.cloudrun import resources
+from hosts.executors.config_fields import ADDRESS, ConfigField
 
 TIMEOUT_SECONDS = 30.0
 SETTLE_SECONDS = 8.0
@@ -29,6 +30,70 @@ _RANGES = (
     ("timeout", 0.001, 3600, "of seconds"),
     ("log_settle_seconds", 0, 600, "of seconds"),
     ("log_reads_per_minute", 1, 1_000_000, "of reads"),
+)
+
+FIELDS = (
+    ConfigField(name="project", label="Project", required=True, help="Its id, my-project-123 say."),
+    ConfigField(name="region", label="Region", required=True, help="us-central1, say."),
+    ConfigField(
+        name="credentials_file",
+        label="Key file of a service account",
+        kind="path",
+        help="Empty: Application Default Credentials of the supervisor's machine.",
+    ),
+    ConfigField(
+        name="credentials_json",
+        label="Or what stands in that file",
+        kind="secret",
+        help="The JSON of the key, whole.",
+    ),
+    ConfigField(
+        name="service_account",
+        label="Jobs run as",
+        help="The e-mail address of a service account; empty: the project's default compute account.",
+    ),
+    ConfigField(
+        name="vpc_connector",
+        label="VPC connector",
+        help="projects/PROJECT/locations/REGION/connectors/NAME, for jobs that need a private network.",
+    ),
+    ConfigField(name="cpu_limit", label="CPUs of jobs that do not say", help="As in 2."),
+    ConfigField(name="memory_limit", label="Memory of jobs that do not say", help="As in 2Gi."),
+    ConfigField(
+        name="max_retries",
+        label="Tries again of a launch that came to nothing",
+        kind="number",
+        is_advanced=True,
+        help="Empty: as the template says.",
+    ),
+    ConfigField(
+        name="task_timeout",
+        label="Longest run",
+        is_advanced=True,
+        help="As in 3600s; empty: a minute more than the template's time limit.",
+    ),
+    ConfigField(name=ADDRESS, label="Address of Cloud Run", is_advanced=True, help="Empty: Google's own."),
+    ConfigField(
+        name="logging_url", label="Address of Cloud Logging", is_advanced=True, help="Empty: Google's own."
+    ),
+    ConfigField(
+        name="timeout", label="Seconds for a call", kind="number", default=TIMEOUT_SECONDS, is_advanced=True
+    ),
+    ConfigField(
+        name="log_settle_seconds",
+        label="Seconds that log entries may be late",
+        kind="number",
+        default=SETTLE_SECONDS,
+        is_advanced=True,
+    ),
+    ConfigField(
+        name="log_reads_per_minute",
+        label="Reads of logs a minute",
+        kind="number",
+        default=READS_A_MINUTE,
+        is_advanced=True,
+        help="The project's quota of entries.list.",
+    ),
 )
 
 

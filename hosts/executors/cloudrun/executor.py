@@ -21,6 +21,7 @@ from hosts.executors.cloudrun import answers, configuration, naming, readings, s
 from hosts.executors.cloudrun.answers import ApiError
 from hosts.executors.cloudrun.configuration import Settings
 from hosts.executors.cloudrun.logs import LogReader
+from hosts.executors.config_fields import ConfigField
 from hosts.executors.contract import (
     ContainerExecutor,
     EngineFacts,
@@ -63,6 +64,7 @@ class CloudRunExecutor(ContainerExecutor):
         cpu_limit=True,
     )
     secret_settings: ClassVar[frozenset[str]] = configuration.SECRETS
+    config_fields: ClassVar[tuple[ConfigField, ...]] = configuration.FIELDS
     log_tail_seconds: ClassVar[float] = 60.0
 
     def __init__(self, host: HostView) -> None:

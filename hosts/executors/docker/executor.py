@@ -20,6 +20,7 @@ from hosts.errors import (
 )
 from hosts.executors import cgroups
 from hosts.executors.capabilities import Capabilities
+from hosts.executors.config_fields import ConfigField
 from hosts.executors.container_options import ContainerOptions
 from hosts.executors.contract import (
     LABEL_PREFIX,
@@ -33,8 +34,21 @@ from hosts.executors.contract import (
     Resume,
     Usage,
 )
-from hosts.executors.docker import endpoint, events, images, lifetime, logs, podman, readings, refusals, spec
+from hosts.executors.docker import (
+    config_fields,
+    endpoint,
+    events,
+    examining,
+    images,
+    lifetime,
+    logs,
+    podman,
+    readings,
+    refusals,
+    spec,
+)
 from hosts.executors.docker.client import Client, Reply
+from hosts.executors.examining import Step
 
 _UNKNOWN: Any = object()
 _MOST_PLACES = 1000  # of containers whose files are known; most of them have ended
@@ -92,6 +106,7 @@ class DockerExecutor(ContainerExecutor):
         init=True,
     )
     secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
+    config_fields: ClassVar[tuple[ConfigField, ...]] = config_fields.FIELDS
 
     def __init__(self, host: HostView) -> None:
         super().__init__(host)
@@ -112,6 +127,14 @@ class DockerExecutor(ContainerExecutor):
     def configured_log_limit(cls, config: Mapping[str, Any]) -> int | None:
         """The setting `log_max_size` in bytes, if there is one."""
         return spec.size_in_bytes(str(config.get("log_max_size") or ""))
+
+    def way_steps(self) -> list[Step]:
+        """Socket or name, TCP and TLS, as the address has it."""
+        return examining.way_to(self._endpoint)
+
+    def engine_steps(self) -> list[Step]:
+        """What it is made of, who else uses it, and whether it lets us create containers."""
+        return examining.of_engine(self.host, self._client)
 
     def check(self) -> EngineFacts:
         """Ask the engine who it is, and which API version it speaks now."""

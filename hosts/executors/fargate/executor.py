@@ -22,6 +22,7 @@ from hosts.errors import (
     DockerConnectionError,
 )
 from hosts.executors.capabilities import Capabilities
+from hosts.executors.config_fields import ConfigField
 from hosts.executors.contract import (
     ContainerExecutor,
     EngineFacts,
@@ -32,7 +33,7 @@ from hosts.executors.contract import (
     Observation,
     Resume,
 )
-from hosts.executors.fargate import configuration, identity, readings, refusals, requests
+from hosts.executors.fargate import config_fields, configuration, identity, readings, refusals, requests
 from hosts.executors.fargate.clients import MISSING, AwsAnswer, Clients, region_of_environment
 from hosts.executors.fargate.configuration import Settings
 from hosts.executors.fargate.definitions import Definitions
@@ -64,6 +65,7 @@ class FargateExecutor(ContainerExecutor):
         cpu_limit=True,
     )
     secret_settings: ClassVar[frozenset[str]] = configuration.SECRETS
+    config_fields: ClassVar[tuple[ConfigField, ...]] = config_fields.FIELDS
 
     def __init__(self, host: HostView) -> None:
         super().__init__(host)

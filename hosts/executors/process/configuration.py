@@ -8,8 +8,27 @@ from typing import Any
 
 from django.conf import settings
 
+from hosts.executors.config_fields import ADDRESS, ConfigField
+
 _SCHEME = "process://"
 _TIMEOUT_SECONDS = 30.0
+FIELDS = (
+    ConfigField(
+        name="root",
+        label="Folder of its jobs",
+        kind="path",
+        help="An absolute path on the supervisor's machine; empty: as TALLYMAN_PROCESS_ROOT says.",
+    ),
+    ConfigField(
+        name=ADDRESS,
+        label="Address",
+        is_advanced=True,
+        help="process:///absolute/path says the same as the folder.",
+    ),
+    ConfigField(
+        name="timeout", label="Seconds for a call", kind="number", default=_TIMEOUT_SECONDS, is_advanced=True
+    ),
+)
 
 
 def root_of(base_url: str, config: Mapping[str, Any]) -> Path:

@@ -24,6 +24,7 @@ from django.conf import settings
 from hosts.errors import ConfigurationError, ContainerBusy, ContainerExecutionError, DockerConnectionError
 from hosts.executors import machine
 from hosts.executors.capabilities import Capabilities
+from hosts.executors.config_fields import ConfigField
 from hosts.executors.contract import (
     ContainerExecutor,
     EngineFacts,
@@ -34,6 +35,7 @@ from hosts.executors.contract import (
     Resume,
     Usage,
 )
+from hosts.executors.examining import Step
 from hosts.executors.process import blueprint, configuration, launch, processes
 from hosts.executors.process.logs import FileLog
 from hosts.executors.process.root import ProcessRoot
@@ -61,6 +63,7 @@ class ProcessExecutor(ContainerExecutor):
         memory_limit=True,
         cpu_limit=True,
     )
+    config_fields: ClassVar[tuple[ConfigField, ...]] = configuration.FIELDS
 
     def __init__(self, host: HostView) -> None:
         super().__init__(host)
@@ -73,6 +76,25 @@ class ProcessExecutor(ContainerExecutor):
     def validate_config(cls, base_url: str, config: Mapping[str, Any]) -> list[str]:
         """Sentences that say what is wrong with a host's settings; empty when nothing is."""
         return configuration.problems(base_url, config)
+
+    def way_steps(self) -> list[Step]:
+        """Whether processes are allowed here, and the folder can be had."""
+        hint = "Make the folder, and let the supervisor's user own it; or name another one."
+        return [
+            Step(name="Processes are allowed", run=self._allowed),
+            Step(name="Folder of its jobs", run=self._folder, hint=hint),
+        ]
+
+    def _allowed(self) -> str:
+        self._require_allowed()
+        return "yes"
+
+    def _folder(self) -> str:
+        path = self._root.path
+        there = next(one for one in (path, *path.parents) if one.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise ConfigurationError(f"{there} is no folder that this user may write to.")
+        return str(path) if there == path else f"{path} is to be made"
 
     def check(self) -> EngineFacts:
         """Who this engine is; ConfigurationError if processes are not allowed here."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from hosts import registries
 from hosts.errors import ContainerBusy, DockerConnectionError
 from hosts.executors.capabilities import Capabilities
+from hosts.executors.config_fields import ConfigField
 from hosts.executors.contract import (
     ContainerExecutor,
     ContainerState,
@@ -24,9 +25,10 @@ from hosts.executors.contract import (
     Resume,
     Usage,
 )
-from hosts.executors.docker import DockerExecutor, endpoint, images, logs
+from hosts.executors.docker import DockerExecutor, endpoint, examining, images, logs
 from hosts.executors.docker.client import Client
 from hosts.executors.docker.spec import size_in_bytes
+from hosts.executors.examining import Step
 from hosts.executors.swarm import lifetime, news, refusals, secrets, settings, spec
 from hosts.executors.swarm.client import Service, Swarm, labels_of
 from hosts.executors.swarm.logs import FarLog
@@ -71,6 +73,7 @@ class SwarmExecutor(ContainerExecutor):
         network_aliases=True,
     )
     secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
+    config_fields: ClassVar[tuple[ConfigField, ...]] = settings.FIELDS
 
     def __init__(self, host: HostView) -> None:
         super().__init__(host)
@@ -91,6 +94,14 @@ class SwarmExecutor(ContainerExecutor):
     def configured_log_limit(cls, config: Mapping[str, Any]) -> int | None:
         """The setting `log_max_size` in bytes, if there is one."""
         return size_in_bytes(str(config.get("log_max_size") or ""))
+
+    def way_steps(self) -> list[Step]:
+        """The way to the manager that the address names."""
+        return self._near.way_steps()
+
+    def engine_steps(self) -> list[Step]:
+        """The manager's own engine, and whether a node takes tasks."""
+        return [examining.system(self._client), examining.nodes(self._swarm.able_nodes)]
 
     def check(self) -> EngineFacts:
         """Ask the manager for its swarm; ConfigurationError if it is none."""

@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hosts.executors.docker import endpoint
+from hosts.executors.config_fields import ConfigField
+from hosts.executors.docker import config_fields, endpoint
 
 _OWN = {"constraints", "reserve"}
+FIELDS = (
+    *config_fields.ENGINE,
+    ConfigField(
+        name="constraints",
+        label="Placement constraints",
+        kind="list",
+        help="One a line, as in node.labels.disk==ssd; a job's node must meet each.",
+    ),
+    ConfigField(
+        name="reserve",
+        label="Reserve what limits say",
+        kind="flag",
+        default=False,
+        help="A node is given no more jobs than its memory and CPUs are enough for.",
+    ),
+)
 _OPERATORS = ("==", "!=")
 
 

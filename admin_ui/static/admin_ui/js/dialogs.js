@@ -31,6 +31,7 @@
     const first = body.querySelector("[autofocus], input:not([type=hidden]), select, textarea");
     if (first) first.focus();
   });
+  frame.addEventListener("hidden.bs.modal", () => body.replaceChildren()); // what it would still ask for
   // A server that refuses says so in plain words; nothing of it is swapped into the page.
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.elt.hasAttribute("data-live")) return;

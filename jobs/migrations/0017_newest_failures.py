@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('hosts', '0008_placement'),
-        ('jobs', '0014_newest_of_template'),
+        ('jobs', '0016_newest_attempts_of_a_host'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
