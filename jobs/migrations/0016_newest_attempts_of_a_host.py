@@ -19,6 +19,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='attempt',
-            index=models.Index(fields=['host', '-id'], name='attempt_newest_on_host'),
+            index=models.Index(condition=models.Q(('ended_at__isnull', False)), fields=['host', '-id'], name='attempt_ended_on_host'),
         ),
     ]

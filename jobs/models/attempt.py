@@ -50,7 +50,7 @@ class Attempt(models.Model):
     # Found by the unique (job, number): an index of its own would be one more to write to.
     job = models.ForeignKey(ContainerJob, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
-    # Found by attempt_newest_on_host.
+    # Found by attempt_open_on_host and attempt_ended_on_host, each with its condition.
     host = models.ForeignKey(DockerHost, on_delete=models.PROTECT, related_name="attempts", db_index=False)
     host_name = models.CharField(max_length=100)
     epoch = models.BigIntegerField()
@@ -123,7 +123,11 @@ class Attempt(models.Model):
                 name="attempt_has_container",
             ),
             # Ids grow with time: the newest of a host first.
-            models.Index(fields=["host", "-id"], name="attempt_newest_on_host"),
+            models.Index(
+                fields=["host", "-id"],
+                condition=models.Q(ended_at__isnull=False),
+                name="attempt_ended_on_host",
+            ),
         ]
 
     def __str__(self) -> str:

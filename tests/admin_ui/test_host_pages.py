@@ -457,6 +457,6 @@ def test_pages_read_of_what_ended_only_what_they_show(operator: Client) -> None:
             if any(f"{kind} {table}" in line for kind in ("SCAN", "Seq Scan on") for table in GROWING)
         ]
         assert whole == [], name
-    assert any("attempt_newest_on_host" in line for line in lines), (
+    assert any("attempt_ended_on_host" in line for line in lines), (
         "the newest of a host are found without a sort"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
@@ -146,12 +147,22 @@ class Search:
             return Q(pk=wanted.job_id)
         if not wanted.host_id:
             return None
-        ran = list(Attempt.objects.filter(host_id=wanted.host_id).order_by().values_list("job_id")[:_FEW])
-        if len(ran) == _FEW:
-            return None
-        pinned = ContainerJob.objects.filter(docker_host_id=wanted.host_id).order_by()
-        ids = {key for (key,) in [*ran, *pinned.values_list("pk")[:_FEW]]}
-        return Q(pk__in=ids) if len(ids) < _FEW else None
+        attempts = Attempt.objects.filter(host_id=wanted.host_id).order_by()
+        # Each is found by an index of its own.
+        ways: list[QuerySet[Any]] = [
+            attempts.open().values_list("job_id", flat=True),
+            attempts.filter(ended_at__isnull=False).values_list("job_id", flat=True),
+            ContainerJob.objects.filter(docker_host_id=wanted.host_id)
+            .order_by()
+            .values_list("pk", flat=True),
+        ]
+        ids = set[UUID]()
+        for way in ways:
+            found = list(way[:_FEW])
+            ids.update(found)
+            if len(found) == _FEW or len(ids) >= _FEW:
+                return None
+        return Q(pk__in=ids)
 
 
 def _edge(jobs: QuerySet[ContainerJob]) -> Key | None:
