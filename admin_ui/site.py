@@ -25,7 +25,7 @@ class TallymanSite(admin.AdminSite):
         from admin_ui.pages import urls
 
         tables = path("tables/", self.admin_view(super().index), name="tables")
-        return [tables, *urls.patterns(self.admin_view), *super().get_urls()]
+        return [tables, *urls.patterns(), *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The dashboard."""

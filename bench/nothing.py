@@ -22,11 +22,10 @@ from hosts.executors.contract import (
     Hint,
     HostView,
     JobView,
-    LogSource,
     Observation,
-    Resume,
     labels_for,
 )
+from hosts.executors.log_source import LogSource, Resume
 
 KIND = "nothing"
 

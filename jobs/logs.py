@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import connection
 
 from hosts.executors import frames
-from hosts.executors.contract import Resume
+from hosts.executors.log_source import Resume
 from jobs import batches, deflate
 from jobs.archive import ARCHIVABLE
 from jobs.batches import Row

@@ -27,10 +27,11 @@ from supervisor.models import Role
 from supervisor.signals import SignalInbox
 from supervisor.turns import Turns
 from supervisor.watchdog import Watchdog
-from supervisor.worker.host import HostWorker, WorkerSettings
+from supervisor.worker.host import HostWorker
 from supervisor.worker.inbox import Wake
 from supervisor.worker.loop import WorkerLoop
 from supervisor.worker.orphans import Reap
+from supervisor.worker.settings import WorkerSettings
 
 logger = structlog.get_logger(__name__)
 

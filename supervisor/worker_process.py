@@ -24,10 +24,11 @@ from supervisor.recycling import Recycling
 from supervisor.signals import SignalInbox
 from supervisor.watchdog import Watchdog
 from supervisor.worker.breadcrumb import Breadcrumbs
-from supervisor.worker.host import HostWorker, WorkerSettings
+from supervisor.worker.host import HostWorker
 from supervisor.worker.inbox import Wake
 from supervisor.worker.loop import WorkerLoop
 from supervisor.worker.orphans import Reap
+from supervisor.worker.settings import WorkerSettings
 
 logger = structlog.get_logger(__name__)
 

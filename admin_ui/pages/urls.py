@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.urls import URLPattern, path, re_path
 
 from admin_ui.pages import dashboard, log, supervisor, supervisor_acts, template, template_acts, templates
@@ -21,7 +19,7 @@ from admin_ui.pages.jobs import acting, export, saved
 from admin_ui.pages.jobs import views as job_list
 
 
-def patterns(guarded: Callable[..., object]) -> list[URLPattern]:
+def patterns() -> list[URLPattern]:
     """The addresses; each view looks after its own permissions (`pages.base.needs`)."""
     return [
         path("parts/alerts/", alerts, name="part_alerts"),
@@ -46,6 +44,7 @@ _OVERVIEW = [
     path("charts/templates/<uuid:pk>/", template.chart, name="chart_template"),
     path("templates/<uuid:pk>/<slug:verb>/", template_acts.act, name="template_act"),
 ]
+
 
 _JOB = [
     path("jobs/new/", job_new.page, name="job_new"),

@@ -38,11 +38,10 @@ from hosts.executors.contract import (
     Hint,
     HostView,
     JobView,
-    LogSource,
     Observation,
-    Resume,
     labels_for,
 )
+from hosts.executors.log_source import LogSource, Resume
 from hosts.executors.texts import TextLog
 from hosts.masking import mask_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from hosts.executors import frames
-from hosts.executors.contract import Resume
+from hosts.executors.log_source import Resume
 
 
 class TextLog:

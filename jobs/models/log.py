@@ -8,7 +8,7 @@ from jobs.models.attempt import Attempt
 
 
 class LogChunk(models.Model):
-    """Whole frames (see `hosts.executors.contract.LogSource`), zlib-compressed, cut at 256 KiB or 1 s.
+    """Whole frames (see `hosts.executors.log_source.LogSource`), zlib-compressed, cut at 256 KiB or 1 s.
 
     `raw_bytes` is the size before compression; the `_before` counters say how many bytes and lines of each
     stream the attempt's earlier chunks hold, so that any place in a log is found by index.

@@ -15,7 +15,7 @@ from jobs import claims, routing
 from jobs.models import Attempt
 
 if TYPE_CHECKING:
-    from supervisor.worker.host import WorkerSettings
+    from supervisor.worker.settings import WorkerSettings
 
 Result = TypeVar("Result")
 

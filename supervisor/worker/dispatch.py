@@ -9,7 +9,8 @@ from uuid import UUID
 from hosts import policy
 from hosts.errors import ConfigurationError, ContainerExecutionError, DockerConnectionError
 from hosts.executors.capabilities import lacks
-from hosts.executors.contract import JobView, Observation, Resume
+from hosts.executors.contract import JobView, Observation
+from hosts.executors.log_source import Resume
 from hosts.identity import boot_clock
 from jobs import spec
 from jobs.models import ContainerJob, EnvironmentVariable
@@ -20,10 +21,10 @@ from supervisor.worker.engine import Engine
 from supervisor.worker.logbook import Logbook
 from supervisor.worker.pulls import Pulls
 from supervisor.worker.run import GIVE_UP_AFTER, Need, Run, next_step
+from supervisor.worker.settings import WorkerSettings
 from supervisor.worker.steps import StepDone
 
 if TYPE_CHECKING:
-    from supervisor.worker.host import WorkerSettings
     from supervisor.worker.keeper import HostKeeper
 
 _ARCHIVE_WAIT_SECONDS = 0.5

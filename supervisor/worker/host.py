@@ -7,7 +7,7 @@ the middle when the database goes away; nothing is forgotten, and the next turn 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -17,14 +17,14 @@ from django.db.models.functions import Now
 from hosts import leases, wakeups
 from hosts.errors import ConfigurationError, DockerConnectionError, EngineError, LeaseLost
 from hosts.executors.contract import Hint
-from hosts.identity import ProcessIdentity, boot_clock
+from hosts.identity import boot_clock
 from hosts.leases import Lease
 from hosts.models import Action, DockerHost, HostState
 from hosts.models.count import count
 from jobs import claims
 from jobs.models import Attempt, ContainerJob
 from supervisor.worker import hints, ledger, progress, stopping
-from supervisor.worker.breadcrumb import NOBODY, Breadcrumbs
+from supervisor.worker.breadcrumb import NOBODY
 from supervisor.worker.claiming import Claim, Refill
 from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
@@ -33,9 +33,9 @@ from supervisor.worker.inbox import Wake
 from supervisor.worker.keeper import SLACK_SECONDS, HostKeeper
 from supervisor.worker.log_news import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
-from supervisor.worker.orphans import Reap
 from supervisor.worker.recorder import Recorder
 from supervisor.worker.run import LogStage, Need, Run
+from supervisor.worker.settings import WorkerSettings
 from supervisor.worker.steps import Harvest, StepDone
 
 logger = structlog.get_logger(__name__)
@@ -46,20 +46,6 @@ _OLDEST_FIRST_EVERY = 8
 _LOOK_AGAIN_SECONDS = 0.5
 _ASK_FOR_ROOM_SECONDS = 0.2
 _REMOVED_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSettings:
-    """What a worker was started with. `concurrency` is a ceiling over the host's own; None: no ceiling."""
-
-    installation: UUID
-    identity: ProcessIdentity
-    who: str
-    poll_interval_seconds: float = 5.0
-    concurrency: int | None = None
-    retention_hours: float = 0.0
-    crumbs: Breadcrumbs = field(default_factory=Breadcrumbs, compare=False)
-    reap: Reap = field(default_factory=Reap)
 
 
 class HostWorker:

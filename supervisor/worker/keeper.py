@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -39,10 +39,8 @@ from supervisor.worker.engine import Engine
 from supervisor.worker.look import Look
 from supervisor.worker.orphans import Orphans
 from supervisor.worker.run import Run
+from supervisor.worker.settings import WorkerSettings
 from supervisor.worker.steps import StepDone
-
-if TYPE_CHECKING:
-    from supervisor.worker.host import WorkerSettings
 
 # What is due so soon is done with what is due now: an idle worker wakes up half as often.
 SLACK_SECONDS = 0.8
@@ -257,10 +255,8 @@ class HostKeeper:
         state = HostState.UNREACHABLE if isinstance(error, EngineError) else HostState.PARKED
         self._set_state(state, str(error))
         self._answer_requests(ok=False, result=str(error))
-        away_long = DockerHost.objects.filter(
-            pk=self._host.pk, state_since_at__lt=Now() - _UNKNOWN_AFTER
-        ).exists()
-        if away_long:
+        for_long = Q(pk=self._host.pk, state_since_at__lt=Now() - _UNKNOWN_AFTER)
+        if DockerHost.objects.filter(for_long).exists():
             self._attempts().filter(unknown_since_at=None).update(unknown_since_at=Now())
 
     def _facts(self, facts: EngineFacts, now: float) -> None:
@@ -342,7 +338,7 @@ class HostKeeper:
             return
         keys = reconcile.keys(present)
         over = Now() - timedelta(hours=self._settings.retention_hours)
-        for run in archive.begin(self._not_in(runs, present), self._host.id, self._lease.epoch):
+        for run in archive.begin(_not_in(runs, present), self._host.id, self._lease.epoch):
             self._log.warning("container of a job that was declared lost", container=run.container_name)
             runs[run.attempt_id] = run
             count(self._host.id, Action.ARCHIVED)
@@ -393,10 +389,10 @@ class HostKeeper:
             self._list_clock = min(self._list_clock, now + grace)
             self._check_clock = min(self._check_clock, now + grace)
 
-    @staticmethod
-    def _not_in(runs: dict[UUID, Run], present: list[Observation]) -> list[Observation]:
-        in_hand = {run.container_name for run in runs.values() if run.archived}
-        return [seen for seen in present if seen.name not in in_hand]
+
+def _not_in(runs: dict[UUID, Run], present: list[Observation]) -> list[Observation]:
+    in_hand = {run.container_name for run in runs.values() if run.archived}
+    return [seen for seen in present if seen.name not in in_hand]
 
 
 def _fingerprint(host: DockerHost) -> tuple[Any, ...]:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +19,7 @@ from django.db.models.functions import Now
 
 from hosts import fitting
 from hosts.identity import boot_clock
-from jobs import batches, log_cap, logs, moves, retry, usage
+from jobs import batches, moves, retry, usage
 from jobs.measures import UsageTotals
 from jobs.models import Attempt, ContainerJob
 from jobs.outcome import Verdict
@@ -30,8 +28,9 @@ from supervisor.worker import execution, poison
 from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.claiming import Refill, RefillFailed, tried
 from supervisor.worker.engine_log import EngineLog
+from supervisor.worker.log_ledger import AlreadyStored, append_rest, check_rest, note_stored
 from supervisor.worker.progress import judge_exit
-from supervisor.worker.run import LogStage, Need, Run
+from supervisor.worker.run import Need, Run
 from supervisor.worker.sampler import UsageRead
 
 logger = structlog.get_logger(__name__)
@@ -178,87 +177,6 @@ def _rows(runs: Sequence[Run]) -> list[Any]:
     return list(ours.exclude(state=AttemptState.ENDED).values("id", "state", "container_id", "next_seq"))
 
 
-def store_logs(runs: Iterable[Run], crumb: Crumb) -> None:
-    """Store the pieces that wait, except the last ones of runs about to end."""
-    waiting = [run for run in runs if run.pieces and run.log is not LogStage.DONE]
-    while waiting:
-        offered: dict[UUID, int] = {}
-        held = set[UUID]().union(*poison.by_name(partial(_append_next, offered), waiting, crumb))
-        for run in waiting:
-            _stored(run, offered[run.attempt_id] if run.attempt_id in held else _resync(run))
-        waiting = [run for run in waiting if run.pieces and run.attempt_id in held]
-
-
-def _append_next(offered: dict[UUID, int], runs: Sequence[Run]) -> set[UUID]:
-    """Store the next pieces of every run in one write; `offered` is told how many of each."""
-    rows = []
-    most = max(1, batches.MAX_ROWS // len(runs))
-    for run in runs:
-        _split_at_head(run, most)
-        offered[run.attempt_id] = min(most, len(run.pieces))
-        rows += _log_rows(run, offered[run.attempt_id])
-    return _append(rows, runs)
-
-
-def _append(rows: list[Any], runs: Sequence[Run]) -> set[UUID]:
-    """Store rows of these runs; what is over the cap of a log goes with the write that makes it so."""
-    over = [run for run in runs if run.pieces and _log_size(run) > run.spec["max_log_bytes"]]
-    if not over:
-        return logs.append(rows)
-    with transaction.atomic():
-        held = logs.append(rows)
-        for run in over:
-            if run.attempt_id in held:
-                cap = run.spec["max_log_bytes"]
-                seq = log_cap.trim(run.attempt_id, run.epoch, cap, from_seq=run.tail_seq)
-                transaction.on_commit(partial(setattr, run, "tail_seq", seq))
-    return held
-
-
-def _log_size(run: Run) -> int:
-    """How long the log is with all that waits to be stored."""
-    waiting = sum(read.piece.payload_bytes for read in run.pieces)
-    return run.stdout_bytes + run.stderr_bytes + waiting
-
-
-def _split_at_head(run: Run, most: int) -> None:
-    """Make two of that one of the next pieces, up to `most`, in which the head of the log ends."""
-    begin, cap = run.stdout_bytes + run.stderr_bytes, run.spec["max_log_bytes"]
-    for place, read in enumerate(islice(run.pieces, most)):
-        parts = log_cap.split(read.piece, begin=begin, cap=cap)
-        if parts:
-            run.pieces[place] = replace(read, piece=parts[0], held=0)
-            run.pieces.insert(place + 1, replace(read, piece=parts[1], missing=""))
-            return
-        begin += read.piece.payload_bytes
-
-
-def _log_rows(run: Run, count: int) -> list[Any]:
-    return [
-        logs.row(run.attempt_id, run.epoch, run.next_seq + place, read.piece, note=read.missing)
-        for place, read in enumerate(islice(run.pieces, count))
-    ]
-
-
-def _stored(run: Run, count: int) -> None:
-    for _ in range(count):
-        read = run.pieces.popleft()
-        before = (run.stdout_bytes, run.stderr_bytes)
-        run.log_ends.add((run.next_seq, *before, read.piece.data), read.piece.tally.raw_bytes)
-        run.next_seq += 1
-        run.freed_bytes += read.held
-        run.stdout_bytes += read.piece.tally.stdout_bytes
-        run.stderr_bytes += read.piece.tally.stderr_bytes
-        run.log_lines += read.piece.tally.stdout_lines + read.piece.tally.stderr_lines
-
-
-def _resync(run: Run) -> int:
-    """How many of the pieces that were not taken are there already: the answer to their writing was lost."""
-    rows = _rows([run])
-    there = rows[0]["next_seq"] - run.next_seq if rows else 0
-    return there if 0 < there <= len(run.pieces) else 0
-
-
 def store_usage(readings: Sequence[UsageRead], runs: dict[UUID, Run]) -> None:
     """Store the newest reading of each run, and its totals."""
     rows, after = [], {}
@@ -308,9 +226,9 @@ def write_last(
     except RefillFailed:  # by itself, after this, it fails in its own name
         logger.warning("jobs could not be claimed together with the ends of others", exc_info=True)
         return write_last(runs, write)
-    except _AlreadyStored as exc:
+    except AlreadyStored as exc:
         # The answer to an earlier write of this log was lost: count what is there, and end in the next turn.
-        _stored(exc.run, max(0, min(len(exc.run.pieces), exc.stored - exc.run.next_seq)))
+        note_stored(exc.run, max(0, min(len(exc.run.pieces), exc.stored - exc.run.next_seq)))
         if exc.stored < exc.run.next_seq:
             exc.run.next_seq = exc.stored
             exc.run.logs_note = "The database lost a part of the log that it had already."
@@ -322,9 +240,9 @@ def write_last(
 
 def _write_with_rest(runs: Sequence[Run], write: Callable[[], set[UUID]], refill: Refill | None) -> set[UUID]:
     def write_all() -> set[UUID]:
-        stored = _append_rest(runs)
+        stored = append_rest(runs)
         held = write()
-        _check_rest(run for run in runs if run.attempt_id in held and run.attempt_id not in stored)
+        check_rest(run for run in runs if run.attempt_id in held and run.attempt_id not in stored)
         return held
 
     with batches.unless_refused():
@@ -346,31 +264,6 @@ def _ended_before(runs: Sequence[Run]) -> set[UUID]:
         return set()
     ours = Attempt.objects.filter(pk__in=[run.attempt_id for run in runs], epoch=runs[0].epoch)
     return set(ours.filter(state=AttemptState.ENDED).values_list("pk", flat=True))
-
-
-class _AlreadyStored(Exception):
-    def __init__(self, run: Run, stored: int) -> None:
-        super().__init__(f"attempt {run.attempt_id} holds {stored} chunks already")
-        self.run, self.stored = run, stored
-
-
-def _append_rest(runs: Sequence[Run]) -> set[UUID]:
-    rows = []
-    for run in runs:
-        _split_at_head(run, len(run.pieces))
-        rows += _log_rows(run, len(run.pieces))
-    return _append(rows, runs) if rows else set()
-
-
-def _check_rest(runs: Iterable[Run]) -> None:
-    """Raise for one whose rest was not taken, although it is ours still: it is there already."""
-    with_rest = {run.attempt_id: run for run in runs if run.pieces}
-    if not with_rest:
-        return
-    for attempt_id, stored in Attempt.objects.filter(pk__in=with_rest).values_list("pk", "next_seq"):
-        run = with_rest[attempt_id]
-        if stored != run.next_seq + len(run.pieces):
-            raise _AlreadyStored(run, stored)
 
 
 def _readable_end_row(run: Run, host_name: str, who: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import structlog
 
 from hosts.errors import ContainerExecutionError, EngineError
 from hosts.executors import frames
-from hosts.executors.contract import LogSource, UncutLogSource
+from hosts.executors.log_source import LogSource, UncutLogSource
 from jobs.logs import Piece
 from supervisor.worker import pacing
 from supervisor.worker.breadcrumb import NOBODY, Crumb

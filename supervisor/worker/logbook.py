@@ -12,7 +12,7 @@ import structlog
 from hosts.errors import ContainerExecutionError
 from hosts.executors import frames
 from hosts.executors.capabilities import Capabilities
-from hosts.executors.contract import LogSource, Resume
+from hosts.executors.log_source import LogSource, Resume
 from jobs import logs
 from jobs.logs import Piece
 from jobs.models import Attempt

@@ -14,10 +14,10 @@ from hosts.errors import ContainerExecutionError, EngineError, ImageMissing, Lau
 from hosts.executors.contract import LABEL_PREFIX, Observation
 from jobs import outcome
 from jobs.adoption import Found, classify
-from jobs.models import Attempt
 from jobs.models.template import PullPolicy
 from jobs.outcome import Exit, Verdict
 from jobs.states import NOT_STARTED, AttemptState, Outcome, StopReason
+from supervisor.worker import refusals
 from supervisor.worker.run import (
     GIVE_UP_AFTER,
     OBSERVE_EVERY_SECONDS,
@@ -35,7 +35,6 @@ _LOST_AFTER = 2
 _ABSENT_WAIT_SECONDS = 2.0
 _MOST_PULLS = 3
 _PRUNED = "Look for something on the host that removes images, and write docker_image as the registry does."
-_LONGEST_ID = Attempt._meta.get_field("container_id").max_length or 0
 
 
 def apply(run: Run, done: StepDone, *, installation: UUID, now: float) -> None:
@@ -70,7 +69,7 @@ def _started(run: Run, told: Any, installation: UUID, now: float) -> None:
     if isinstance(told, Observation):
         _found(run, told, installation, now)
         return
-    if isinstance(told, str) and 0 < len(told) <= _LONGEST_ID:
+    if isinstance(told, str) and 0 < len(told) <= refusals.LONGEST_ID:
         run.container_id = told
     soon = now + _FIRST_LOOK_SECONDS
     run.look_clock = now if run.heard_die else soon
@@ -113,7 +112,7 @@ def secrets_unreadable(run: Run, error: Exception, now: float) -> None:
 
 def _image_missing(run: Run, error: ImageMissing, now: float) -> None:
     if run.spec["pull_policy"] == PullPolicy.NEVER:
-        reject(run, _never_pulled(run))
+        reject(run, refusals.never_pulled(run))
     elif run.pulls >= _MOST_PULLS:
         # The engine pulls it and has it not: a reference it reads in two ways, or somebody who prunes.
         message = f"The image was pulled {run.pulls} times, and still: {error}"
@@ -156,8 +155,8 @@ def _ensured(run: Run, seen: Any, installation: UUID, now: float) -> None:
     if seen.fresh:
         run.engine_log.note("create", seen.container_id[:12])
         run.start_sent = run.is_starting = run.heard_die = False
-        if len(seen.container_id) > _LONGEST_ID:
-            reject(run, _id_too_long(seen))
+        if len(seen.container_id) > refusals.LONGEST_ID:
+            reject(run, refusals.id_too_long(seen))
             return
         run.container_id = seen.container_id
         run.prepare("fence", Need.START, **_columns(run, seen))
@@ -173,7 +172,7 @@ def _found(run: Run, seen: Observation, installation: UUID, now: float) -> None:
         return
     match found:
         case Found.FOREIGN:
-            reject(run, _name_conflict(seen))
+            reject(run, refusals.name_conflict(seen))
         case Found.OLDER:
             run.doomed, run.need = seen, Need.CLEAR
         case Found.UNSTARTED:
@@ -375,28 +374,3 @@ def _columns(run: Run, seen: Observation) -> dict[str, Any]:
 
 def _running_columns(run: Run) -> dict[str, Any]:
     return {"container_id": run.container_id, "timeout_seconds": run.spec["timeout_seconds"]}
-
-
-def _never_pulled(run: Run) -> ContainerExecutionError:
-    return ContainerExecutionError(
-        f"The image {run.spec['docker_image']} is not on the engine, and its pull policy is never.",
-        failure_class="image_missing",
-        hint="Bring the image to the host, or set pull_policy of the template to if-not-present.",
-    )
-
-
-def _id_too_long(seen: Observation) -> ContainerExecutionError:
-    return ContainerExecutionError(
-        f"The engine gave the container {seen.name} an id of {len(seen.container_id)} characters; "
-        f"{_LONGEST_ID} can be stored, and a shortened id could be another container's.",
-        failure_class="create_refused",
-        hint="It was not started. Look at what answers at the host's address: Docker's ids have 64.",
-    )
-
-
-def _name_conflict(seen: Observation) -> ContainerExecutionError:
-    return ContainerExecutionError(
-        f"A container that this job knows nothing of has the name {seen.name} on this engine.",
-        failure_class="name_conflict",
-        hint="Find out whose it is (or whether the database was restored), and remove or rename it.",
-    )

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
 
 from hosts.models import DockerHost
 from jobs.states import AttemptState
-from supervisor.worker import archive, declared, ledger, stopping
+from supervisor.worker import archive, declared, ledger, log_ledger, stopping
 from supervisor.worker.claiming import Refill
 from supervisor.worker.engine import Engine
 from supervisor.worker.meter import Meter
 from supervisor.worker.pulls import Pulls
 from supervisor.worker.run import Need, Run
-
-if TYPE_CHECKING:
-    from supervisor.worker.host import WorkerSettings
+from supervisor.worker.settings import WorkerSettings
 
 logger = structlog.get_logger(__name__)
 
@@ -43,7 +40,7 @@ class Recorder:
             self._moved(run, now)
         ledger.write_phases(self._pulls.news(now), self._runs)
         try:
-            ledger.store_logs(self._runs.values(), self._crumb)
+            log_ledger.store_logs(self._runs.values(), self._crumb)
         finally:
             self._tell_freed()
         self._meter.take(self._runs)

@@ -11,7 +11,7 @@ import select
 import time
 from dataclasses import dataclass
 
-from hosts.executors.contract import LogSource
+from hosts.executors.log_source import LogSource
 
 MOST_BYTES = 32 * 1024
 MOST_SECONDS = 0.05

@@ -20,10 +20,9 @@ from hosts.executors.contract import (
     EndedBy,
     EngineFacts,
     JobView,
-    LogSource,
     Observation,
-    Resume,
 )
+from hosts.executors.log_source import LogSource, Resume
 from hosts.identity import boot_clock
 from hosts.leases import Lease
 from supervisor.worker import short_log

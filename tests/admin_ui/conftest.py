@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
 from jobs import trends
 from tests.admin_ui.commands import Meanwhile
@@ -17,3 +19,9 @@ def _no_trends() -> None:
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     """What a worker and a person do while a command waits."""
     return Meanwhile(monkeypatch)
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("operator", password="x"))
+    return client

@@ -18,11 +18,10 @@ from hosts.executors.contract import (
     ContainerExecutor,
     HostView,
     JobView,
-    LogSource,
     Observation,
-    Resume,
     TemplateView,
 )
+from hosts.executors.log_source import LogSource, Resume
 from hosts.executors.registry import executor_for
 
 Value = TypeVar("Value")

@@ -6,7 +6,8 @@ import pytest
 
 from hosts.errors import ContainerExecutionError, EngineError
 from hosts.executors import frames
-from hosts.executors.contract import ContainerExecutor, Resume
+from hosts.executors.contract import ContainerExecutor
+from hosts.executors.log_source import Resume
 from tests.conformance.kit import NOTHING_STORED, Kit, Program, cuts, resume_after, written
 
 EVERY_BYTE = bytes(range(256)) + b"\r\n\xff\xfe\0 no newline at the end"

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from hosts.executors.contract import HostView, JobView, LogSource, Observation, TemplateView
+from hosts.executors.contract import (
+    HostView,
+    JobView,
+    Observation,
+    TemplateView,
+)
 from hosts.executors.fargate import FargateExecutor
 from hosts.executors.frames import walk
+from hosts.executors.log_source import LogSource
 from hosts.ids import new_id
 from tests.support.aws import CREDENTIALS, Aws
 from tests.support.waiting import wait_until

@@ -12,7 +12,7 @@ from hosts.errors import DockerConnectionError
 from hosts.executors import frames
 from hosts.executors.cloudrun import entries
 from hosts.executors.cloudrun.logs import Quota
-from hosts.executors.contract import Resume
+from hosts.executors.log_source import Resume
 from tests.support.cloudrun import CloudBench, payloads, read_to_end, read_until, resume_after, shell
 from tests.support.fake_cloudrun import Fault
 from tests.support.waiting import wait_until

@@ -10,9 +10,9 @@ import select
 import pytest
 
 from hosts.errors import DockerConnectionError
-from hosts.executors.contract import Resume
 from hosts.executors.docker import DockerExecutor
 from hosts.executors.frames import STDERR, STDOUT, moment, nanoseconds, pack, recognisable_end, stamp, walk
+from hosts.executors.log_source import Resume
 from tests.support.containers import (
     NOTHING_STORED,
     drain,

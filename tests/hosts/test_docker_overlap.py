@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosts.executors.contract import Resume
 from hosts.executors.docker.overlap import OVERLAP_NANOSECONDS, PIECE_BYTES, Overlap
 from hosts.executors.frames import STDERR, STDOUT, Frame, pack, stamp, walk
+from hosts.executors.log_source import Resume
 from tests.support.containers import NOTHING_STORED, resume_after
 
 START = 1_700_000_000_000_000_000

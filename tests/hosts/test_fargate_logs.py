@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from hosts.errors import DockerConnectionError
-from hosts.executors.contract import Resume
 from hosts.executors.fargate.logs import CloudWatchLog, Page
 from hosts.executors.frames import PIECE_BYTES, Frame, pack, tally, walk
+from hosts.executors.log_source import Resume
 from tests.hosts.fargate import executor_of, job_view, launched, lines_of
 from tests.support.aws import Aws, error
 from tests.support.waiting import wait_until

@@ -11,7 +11,13 @@ import pytest
 
 from hosts.errors import ContainerExecutionError, DockerConnectionError, LaunchFailed
 from hosts.executors.capabilities import Capabilities
-from hosts.executors.contract import ContainerExecutor, EngineFacts, HostView, JobView, Resume
+from hosts.executors.contract import (
+    ContainerExecutor,
+    EngineFacts,
+    HostView,
+    JobView,
+)
+from hosts.executors.log_source import Resume
 from tests.support.containers import job_view, read_log
 from tests.support.own_executors import MyCustomExecutor, Unfinished, Watched
 

@@ -17,7 +17,7 @@ from jobs import excerpts, logs
 from jobs.logs import Piece
 from jobs.models import Attempt, LogChunk
 from jobs.states import AttemptState
-from supervisor.worker import ledger
+from supervisor.worker import log_ledger
 from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.log_pump import PieceRead
 from supervisor.worker.run import Run
@@ -43,7 +43,7 @@ def store(attempt: Attempt, *pieces: bytes, at_once: int = 1) -> Run:
     reads = deque(PieceRead(run.attempt_id, Piece.of(data), len(data)) for data in pieces)
     while reads:
         run.pieces.extend(reads.popleft() for _ in range(min(at_once, len(reads))))
-        ledger.store_logs([run], Breadcrumbs().main)
+        log_ledger.store_logs([run], Breadcrumbs().main)
     attempt.refresh_from_db()
     return run
 
@@ -102,7 +102,7 @@ def test_only_the_owner_leaves_anything_out():
     Attempt.objects.filter(pk=attempt.pk).update(epoch=attempt.epoch + 1)
     stale = Run.of(attempt, infra_failures=0)
     stale.pieces.append(PieceRead(stale.attempt_id, Piece.of(lines(*range(90, 200))), 0))
-    ledger.store_logs([stale], Breadcrumbs().main)
+    log_ledger.store_logs([stale], Breadcrumbs().main)
     assert text(attempt) == written(0, 90)
 
 

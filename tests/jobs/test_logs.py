@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hosts.executors import frames
-from hosts.executors.contract import Resume
 from hosts.executors.frames import STDERR, STDOUT
+from hosts.executors.log_source import Resume
 from jobs import batches, logs
 from jobs.logs import Piece
 from jobs.models import Attempt, LogChunk

@@ -16,8 +16,8 @@ from hosts.executors.contract import LABEL_PREFIX, Observation
 from hosts.models import DockerHost
 from jobs.models import Attempt
 from supervisor.worker.cleaning import AT_ONCE
-from supervisor.worker.host import WorkerSettings
 from supervisor.worker.keeper import HostKeeper
+from supervisor.worker.settings import WorkerSettings
 from supervisor.worker.steps import StepDone
 from tests.jobs.attempts import end, make_attempt, take
 from tests.supervisor.runs import NOW

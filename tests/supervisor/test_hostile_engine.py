@@ -21,10 +21,10 @@ from jobs.models import Attempt, ContainerExecution
 from jobs.states import AttemptState, Outcome
 from supervisor.worker import ledger
 from supervisor.worker.breadcrumb import Breadcrumbs
-from supervisor.worker.host import WorkerSettings
 from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.run import LogStage, Need, Run
 from supervisor.worker.sampler import UsageRead
+from supervisor.worker.settings import WorkerSettings
 from supervisor.worker.steps import StepDone
 from tests.jobs.attempts import make_attempt, take
 from tests.supervisor.runs import NOW, answer, make_run, observation

@@ -11,8 +11,8 @@ import pytest
 
 from hosts.errors import ContainerExecutionError
 from hosts.executors import frames
-from hosts.executors.contract import Resume
 from hosts.executors.docker import DockerExecutor
+from hosts.executors.log_source import Resume
 from jobs import logs
 from jobs.logs import Piece
 from jobs.models import Attempt

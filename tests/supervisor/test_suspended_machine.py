@@ -20,8 +20,9 @@ from jobs.states import AttemptState
 from supervisor.worker import host as worker_host
 from supervisor.worker import loop as worker_loop
 from supervisor.worker import steps
-from supervisor.worker.host import HostWorker, WorkerSettings
+from supervisor.worker.host import HostWorker
 from supervisor.worker.inbox import Wake
+from supervisor.worker.settings import WorkerSettings
 from supervisor.worker.steps import Hands
 from tests.jobs.attempts import take
 from tests.support.containers import script

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from hosts.executors import frames
-from hosts.executors.contract import Resume
 from hosts.executors.docker.logs import DockerLog, Splitter
 from hosts.executors.docker.overlap import Overlap
 from hosts.executors.frames import LONGEST_FRAME, STDERR, STDOUT, pack, stamp
+from hosts.executors.log_source import Resume
 from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.inbox import Inbox, Wake
 from supervisor.worker.log_pump import CHUNK_BYTES, LogEnded, LogPump, PieceRead

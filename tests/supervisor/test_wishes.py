@@ -17,8 +17,8 @@ from hosts.installation import current
 from hosts.models import HostRequest
 from jobs import claims
 from supervisor.worker.engine import Engine
-from supervisor.worker.host import WorkerSettings
 from supervisor.worker.keeper import HostKeeper
+from supervisor.worker.settings import WorkerSettings
 from tests.support.factories import make_host
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -14,7 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hosts.executors import frames
 from hosts.executors.cloudrun import CloudRunExecutor
-from hosts.executors.contract import HostView, JobView, LogSource, Observation, Resume, TemplateView
+from hosts.executors.contract import (
+    HostView,
+    JobView,
+    Observation,
+    TemplateView,
+)
+from hosts.executors.log_source import LogSource, Resume
 from tests.support.fake_cloudrun import PROJECT, REGION, FakeCloudRun
 from tests.support.waiting import wait_until
 

@@ -13,11 +13,10 @@ from hosts.executors.contract import (
     ContainerExecutor,
     HostView,
     JobView,
-    LogSource,
     Observation,
-    Resume,
     TemplateView,
 )
+from hosts.executors.log_source import LogSource, Resume
 from tests.support.waiting import wait_until
 
 NOTHING_STORED = Resume()

@@ -14,7 +14,8 @@ import threading
 import time
 from typing import Any
 
-from hosts.executors.contract import JobView, LogSource, Observation, Resume
+from hosts.executors.contract import JobView, Observation
+from hosts.executors.log_source import LogSource, Resume
 from hosts.executors.process import ProcessExecutor
 
 

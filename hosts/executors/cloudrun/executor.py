@@ -28,10 +28,9 @@ from hosts.executors.contract import (
     Hint,
     HostView,
     JobView,
-    LogSource,
     Observation,
-    Resume,
 )
+from hosts.executors.log_source import LogSource, Resume
 
 if TYPE_CHECKING:
     from google.cloud import run_v2

@@ -21,7 +21,7 @@ from hosts.errors import DockerConnectionError, EngineError
 from hosts.executors.cloudrun.answers import ApiError, unexpected
 from hosts.executors.cloudrun.configuration import Settings
 from hosts.executors.cloudrun.logwalk import Walk
-from hosts.executors.contract import Resume
+from hosts.executors.log_source import Resume
 
 if TYPE_CHECKING:
     from hosts.executors.cloudrun.client import Api

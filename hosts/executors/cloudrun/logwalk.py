@@ -15,7 +15,7 @@ from typing import Any
 from hosts.executors import frames
 from hosts.executors.cloudrun import entries, naming
 from hosts.executors.cloudrun.configuration import Settings
-from hosts.executors.contract import Resume
+from hosts.executors.log_source import Resume
 
 PAGE_ENTRIES = 1000
 LOOK_BACK = timedelta(seconds=60)

@@ -29,9 +29,7 @@ from hosts.executors.contract import (
     Hint,
     HostView,
     JobView,
-    LogSource,
     Observation,
-    Resume,
     Usage,
 )
 from hosts.executors.docker import (
@@ -49,6 +47,7 @@ from hosts.executors.docker import (
 )
 from hosts.executors.docker.client import Client, Reply
 from hosts.executors.examining import Step
+from hosts.executors.log_source import LogSource, Resume
 
 _UNKNOWN: Any = object()
 _MOST_PLACES = 1000  # of containers whose files are known; most of them have ended

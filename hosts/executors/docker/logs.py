@@ -7,7 +7,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from hosts.errors import ContainerExecutionError, DockerConnectionError, EngineError
-from hosts.executors.contract import Resume
 from hosts.executors.docker import podman, wire
 from hosts.executors.docker.answer import Answer
 from hosts.executors.docker.client import CONNECT_SECONDS, one_line, unexpected
@@ -17,6 +16,7 @@ from hosts.executors.docker.overlap import Overlap
 from hosts.executors.docker.refusals import says_gone
 from hosts.executors.docker.terminal import TerminalSplitter
 from hosts.executors.frames import HEADER, LONGEST_FRAME, STDERR, STDOUT, TIME_BYTES
+from hosts.executors.log_source import Resume
 
 SHORTEST_FRAME = TIME_BYTES + 1
 MISSING = "The engine dropped a part of the log before it was read; how much cannot be known."

@@ -20,8 +20,8 @@ from collections import Counter
 from collections.abc import Mapping
 from zlib import crc32
 
-from hosts.executors.contract import Resume
 from hosts.executors.frames import STDERR, STDOUT, Frame, first_since, last_of_each, pack, stamp, walk
+from hosts.executors.log_source import Resume
 
 OVERLAP_NANOSECONDS = 3_000_000_000
 # Two streams' records may change places by so much; a tail that covers less is of no use.

@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Any
 
 from hosts.errors import ContainerExecutionError, DockerConnectionError
-from hosts.executors.contract import Resume
 from hosts.executors.frames import HEADER, PIECE_BYTES, STDERR, STDOUT, pack
+from hosts.executors.log_source import Resume
 
 _NAME = "Podman Engine"
 _LONGEST_FRAME = 1024 * 1024

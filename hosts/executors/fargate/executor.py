@@ -29,9 +29,7 @@ from hosts.executors.contract import (
     Hint,
     HostView,
     JobView,
-    LogSource,
     Observation,
-    Resume,
 )
 from hosts.executors.fargate import config_fields, configuration, identity, readings, refusals, requests
 from hosts.executors.fargate.clients import MISSING, AwsAnswer, Clients, region_of_environment
@@ -43,6 +41,7 @@ from hosts.executors.fargate.log_reader import LogReader
 from hosts.executors.fargate.logs import CloudWatchLog
 from hosts.executors.fargate.tasks import Tasks
 from hosts.executors.fargate.waiting import Waiting
+from hosts.executors.log_source import LogSource, Resume
 from hosts.identity import boot_clock
 
 _CONSISTENT_SECONDS = 300.0  # so long, says AWS, what one call did may be hidden from another

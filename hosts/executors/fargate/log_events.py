@@ -12,8 +12,8 @@ from typing import Any
 from zlib import crc32
 
 from hosts.executors import frames
-from hosts.executors.contract import Resume
 from hosts.executors.frames import PIECE_BYTES, STDOUT, Frame
+from hosts.executors.log_source import Resume
 
 _OVERLAP_MS = 3_000
 _NANOSECONDS = 1_000_000  # in a millisecond

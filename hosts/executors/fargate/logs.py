@@ -11,9 +11,9 @@ from typing import Any
 
 from hosts.errors import ConfigurationError, DockerConnectionError, EngineError
 from hosts.executors import frames
-from hosts.executors.contract import Resume
 from hosts.executors.fargate.log_events import MISSING, Stored, frames_of
 from hosts.executors.frames import Frame
+from hosts.executors.log_source import Resume
 
 _BLOCK_BYTES = 64 * 1024
 _ENOUGH_BYTES = 1024 * 1024  # read ahead of whoever takes it

@@ -32,10 +32,10 @@ from hosts.executors.contract import (
     HostView,
     JobView,
     Observation,
-    Resume,
     Usage,
 )
 from hosts.executors.examining import Step
+from hosts.executors.log_source import Resume
 from hosts.executors.process import blueprint, configuration, launch, processes
 from hosts.executors.process.logs import FileLog
 from hosts.executors.process.root import ProcessRoot

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from hosts.errors import DockerConnectionError
-from hosts.executors.contract import Resume
+from hosts.executors.log_source import Resume
 from hosts.executors.process import inotify
 from hosts.executors.process.shim import files
 from hosts.executors.process.store import Folder

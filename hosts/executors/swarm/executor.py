@@ -20,15 +20,14 @@ from hosts.executors.contract import (
     Hint,
     HostView,
     JobView,
-    LogSource,
     Observation,
-    Resume,
     Usage,
 )
 from hosts.executors.docker import DockerExecutor, endpoint, examining, images, logs
 from hosts.executors.docker.client import Client
 from hosts.executors.docker.spec import size_in_bytes
 from hosts.executors.examining import Step
+from hosts.executors.log_source import LogSource, Resume
 from hosts.executors.swarm import lifetime, news, refusals, secrets, settings, spec
 from hosts.executors.swarm.client import Service, Swarm, labels_of
 from hosts.executors.swarm.logs import FarLog

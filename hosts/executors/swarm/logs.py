@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from hosts.executors.contract import LogSource
+from hosts.executors.log_source import LogSource
 
 _QUIET_SECONDS = 1.0
 

@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hosts.executors.contract import HostView, JobView, LogSource, Observation, Resume, TemplateView
+from hosts.executors.contract import (
+    HostView,
+    JobView,
+    Observation,
+    TemplateView,
+)
+from hosts.executors.log_source import LogSource, Resume
 from hosts.executors.process import ProcessExecutor
 from hosts.executors.process.store import Folder, Run
 from tests.support.waiting import wait_until

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hosts.errors import DockerConnectionError
-from hosts.executors.contract import LogSource
+from hosts.executors.log_source import LogSource
 from hosts.executors.process.logs import MOST_PAYLOAD, frame, pieces
 from tests.hosts.process.support import (
     FOREVER,

@@ -1,0 +1,24 @@
+"""What a worker is told when it is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from hosts.identity import ProcessIdentity
+from supervisor.worker.breadcrumb import Breadcrumbs
+from supervisor.worker.orphans import Reap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker was started with. `concurrency` is a ceiling over the host's own; None: no ceiling."""
+
+    installation: UUID
+    identity: ProcessIdentity
+    who: str
+    poll_interval_seconds: float = 5.0
+    concurrency: int | None = None
+    retention_hours: float = 0.0
+    crumbs: Breadcrumbs = field(default_factory=Breadcrumbs, compare=False)
+    reap: Reap = field(default_factory=Reap)
