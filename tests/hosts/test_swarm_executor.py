@@ -248,7 +248,9 @@ def test_jobs_find_each_other_in_an_overlay_network_by_their_aliases(
     network = swarm.api.create_network("jobs-net", driver="overlay", attachable=True)["Id"]
     named = script("sleep 60", networks=(Network(name="jobs-net", aliases=("thejob",)),))
     container_id = launch(swarm_executor, named)
-    asking = script("ping -c1 -W5 thejob", networks=(Network(name="jobs-net"),))
+    # Its name is known a moment after it runs.
+    until_known = "n=0; until ping -c1 -W5 thejob; do n=$((n+1)); [ $n -lt 50 ] || exit 1; sleep 0.1; done"
+    asking = script(until_known, networks=(Network(name="jobs-net"),))
     seen = run(swarm_executor, asking)
     assert seen.exit_code == 0, read_log(swarm_executor, seen.container_id)
     for one in (container_id, seen.container_id):

@@ -31,7 +31,7 @@ def watch(endpoint: Endpoint, version: str, installation: UUID, stop: threading.
 
     The hint `connected` says that whatever came before may have been missed; it may come more than once.
     """
-    request = news_request(version, installation)
+    request = news_request(version, installation, IDLE_SECONDS)
     while not stop.is_set():
         with JsonLines(endpoint, request, stop.is_set, wake=descriptor_of(stop)) as lines:
             quiet = yield from _hints(endpoint.name, lines)
@@ -75,7 +75,7 @@ def _detail(attributes: dict[str, Any]) -> str:
     return ""
 
 
-def news_request(version: str, installation: UUID, idle_seconds: float = IDLE_SECONDS) -> Request:
+def news_request(version: str, installation: UUID, idle_seconds: float) -> Request:
     """The request for the news of all containers of an installation on one engine."""
     ours = f"{LABEL_PREFIX}installation={installation}"
     filters = {"type": ["container"], "label": [ours], "event": _ACTIONS}
