@@ -47,7 +47,9 @@
   // Half a bar more at each end: a bar stands around its moment.
   const room = (answer) => (_chart, from, to) => {
     const { times, series: all } = answer;
-    if (from == null || times.length < 2 || !all.some((one) => one.kind === "bars")) return [from, to];
+    if (from == null) return [from, to];
+    if (times.length < 2) return [times[0] - 60, times[0] + 60]; // else the axis would span years
+    if (!all.some((one) => one.kind === "bars")) return [from, to];
     const half = (times[1] - times[0]) / 2;
     return [from - half, to + half];
   };
