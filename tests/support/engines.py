@@ -46,11 +46,14 @@ def unavailable() -> str:
 class Engine:
     """One `dockerd`. `url` stays the same however often it is stopped and started."""
 
-    def __init__(self, *options: str) -> None:
-        """`options` are more of dockerd's own, `--live-restore` for instance."""
+    def __init__(self, *options: str, secluded: bool = False) -> None:
+        """`options` are more of dockerd's own, `--live-restore` for instance.
+
+        `secluded`: in a network of its own, where the fixed ports of swarms (7946, 4789) are free.
+        """
         self.folder = Path(tempfile.mkdtemp(prefix="tallyman-engine-"))
         self.url = f"unix://{self.folder}/socket"
-        self._options = options
+        self._options, self._secluded = options, secluded
         self._process: subprocess.Popen[bytes] | None = None
 
     @cached_property
@@ -80,7 +83,7 @@ class Engine:
         (self.folder / "pid").unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["dockerd", *self._arguments()], stdout=log, stderr=log, preexec_fn=_end_with_parent
+                [*self._program(), *self._arguments()], stdout=log, stderr=log, preexec_fn=_end_with_parent
             )
         wait_until(self._answers_or_died, START_SECONDS, "dockerd to answer")
         if not self.running:
@@ -143,6 +146,12 @@ class Engine:
         """What dockerd has written."""
         return (self.folder / "log").read_text(errors="replace")
 
+    def _program(self) -> list[str]:
+        if not self._secluded:
+            return ["dockerd"]
+        up = f'{busybox.PROGRAM} ip link set lo up && exec dockerd "$@"'
+        return ["unshare", "--net", "sh", "-c", up, "dockerd"]
+
     def _arguments(self) -> list[str]:
         return [
             f"--data-root={self.folder}/data",
@@ -194,9 +203,9 @@ class Engine:
 
 
 @contextlib.contextmanager
-def running_engine(*options: str) -> Iterator[Engine]:
+def running_engine(*options: str, secluded: bool = False) -> Iterator[Engine]:
     """An engine of its own, gone without a trace afterwards."""
-    engine = Engine(*options)
+    engine = Engine(*options, secluded=secluded)
     try:
         engine.start()
         yield engine

@@ -110,9 +110,9 @@ def swarm_of_two() -> Iterator[tuple[SwarmNode, SwarmNode]]:
 
 
 @contextlib.contextmanager
-def running_swarm(*options: str) -> Iterator[SwarmNode]:
+def running_swarm(*options: str, secluded: bool = False) -> Iterator[SwarmNode]:
     """A swarm of one node, gone without a trace afterwards."""
-    with running_engine(*options) as engine:
+    with running_engine(*options, secluded=secluded) as engine:
         node = SwarmNode(engine)
         node.init()
         yield node
