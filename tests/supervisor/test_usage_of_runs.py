@@ -34,9 +34,9 @@ def used(name: str) -> ContainerExecution:
 def test_figures_are_right_or_not_told(
     host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:
-    shell(template, f"{HUNGRY}; sleep 2; :", name="hungry")
-    shell(template, f"sleep 1; {HUNGRY}; x=; sleep 2; :", name="spike")
-    shell(template, "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; times; sleep 2", name="busy")
+    shell(template, f"{HUNGRY}; sleep 4; :", name="hungry")
+    shell(template, f"sleep 1; {HUNGRY}; x=; sleep 4; :", name="spike")
+    shell(template, "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; times; sleep 4", name="busy")
     shell(template, "true", name="short")
 
     assert work("--once", database_url=database_url)[0] == 0
