@@ -60,6 +60,7 @@ _THIN_AGAIN_SECONDS = 1.0
 # After an outage: longer than others take to find that it is over, to beat, and to renew their leases.
 _QUIET_SECONDS = 15.0
 _LONG_WAIT_SECONDS = 2.0
+_TOLD = ("name", "updated_at", "executor_type", "connection_string", "executor_config", "is_active")
 
 
 class Clerk:
@@ -90,6 +91,10 @@ class Clerk:
         self._asked: KeptQuery | None = None
         self._others: KeptQuery | None = None
         self._theirs: frozenset[UUID] = frozenset()
+        self._wanted: KeptQuery | None = None
+        self._host_rows: list[tuple[Any, ...]] | None = None
+        self._read: list[DockerHost] = []
+        self._told: dict[UUID, dict[str, str]] = {}
         self._stopping = self._in_trouble = False
         self._signs, self._probe_port = Signs(), probe_port
 
@@ -224,11 +229,7 @@ class Clerk:
 
     def _tell_hosts(self) -> None:
         hosts = self._hosts()
-        told = [
-            {"id": str(host.pk), "name": host.name, "key": _row_key(host), "kind": host.executor_type}
-            for host in hosts
-        ]
-        self._line.send({"hosts": told})
+        self._line.send({"hosts": [self._told[host.pk] for host in hosts]})
         self._asked = self._asked or requests.asked()
         if self._asked.rows():
             for restart in requests.take([host.pk for host in hosts]):
@@ -266,13 +267,23 @@ class Clerk:
             wanted = wanted.filter(name__in=self._host_names)
         return wanted.distinct().defer("secret_config")
 
+    def _read_hosts(self) -> list[DockerHost]:
+        """The hosts that anybody shall hold: read anew only if what is told of one of them has changed."""
+        self._wanted = self._wanted or KeptQuery(self._wanted_hosts().values_list("pk", "state", *_TOLD))
+        rows = self._wanted.rows()
+        if rows != self._host_rows:
+            self._read = list(self._wanted_hosts())
+            self._told = {host.pk: _told(host) for host in self._read}
+            self._host_rows = rows
+        return self._read
+
     @property
     def _is_draining(self) -> bool:
         return any(known.state == DRAINING for known in self._known)
 
     def _hosts(self) -> list[DockerHost]:
         """The hosts that this supervisor shall hold."""
-        now, hosts = boot_clock(), list(self._wanted_hosts())
+        now, hosts = boot_clock(), self._read_hosts()
         if self._share is None:  # a new clerk: the master has what the one before it decided
             before = {known.host_id: now for known in self._known if known.host_id}
             self._share = Share(self._supervisor, before)
@@ -287,16 +298,11 @@ class Clerk:
         return [host for host in hosts if host.pk in held]
 
 
-def _row_key(host: DockerHost) -> str:
-    """Changes when the settings of a host do, by whatever way they were changed."""
-    relevant = (
-        host.updated_at,
-        host.executor_type,
-        host.connection_string,
-        host.executor_config,
-        host.is_active,
-    )
-    return hashlib.sha256(repr(relevant).encode()).hexdigest()
+def _told(host: DockerHost) -> dict[str, str]:
+    """What the master is told of a host; `key` changes when its settings do, however they were changed."""
+    settings = repr([getattr(host, name) for name in _TOLD if name != "name"])
+    key = hashlib.sha256(settings.encode()).hexdigest()
+    return {"id": str(host.pk), "name": host.name, "key": key, "kind": host.executor_type}
 
 
 def _some_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""How the clerk learns that there is something to do: PostgreSQL tells, SQLite is looked at cheaply."""
+"""How the clerk learns that there is something to do: PostgreSQL tells, on SQLite its file does."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from django.db import connection
 from django.db.models import CharField, Value
 from django.db.models.functions import Now
 
-from hosts.identity import boot_clock
 from hosts.kept import KeptQuery
 from hosts.models import HostRequest
 from hosts.wakeups import ANY, CHANNEL, SUPERVISORS
 from jobs.models import Attempt, ContainerJob
+from supervisor.sqlite_news import SqliteNews
 from supervisor.worker.inbox import Wake
 
 logger = structlog.get_logger(__name__)
 
-_SQLITE_LOOK_SECONDS = 0.05
 _MOST = 200
 
 
@@ -77,16 +76,14 @@ class PostgresListener:
 
 
 class SqliteListener:
-    """Looks at the file's data version, which costs 2 µs, and at the tables only when it has changed.
+    """Looks at the tables when somebody has written to the file.
 
     What it saw the last time wakes nobody again: a job that no worker can take would, with every write of
     anybody's, make all of them look for it.
     """
 
     def __init__(self, wake: Wake) -> None:
-        connection.ensure_connection()
-        self._wake, self._raw = wake, connection.connection
-        self._version, self._seen_version = self._read_version(), -1
+        self._news = SqliteNews(wake)
         self._seen: dict[str, str] = {}
         waiting = ContainerJob.objects.pending().filter(hold="").exclude(not_before_at__gt=Now())
         cancelled = ContainerJob.objects.open().filter(cancel_requested_at__isnull=False)
@@ -101,18 +98,13 @@ class SqliteListener:
 
     def wait(self, seconds: float) -> None:
         """Wait, with an eye on the file."""
-        until = boot_clock() + seconds
-        while self._version == self._seen_version:
-            left = until - boot_clock()
-            if left <= 0 or self._wake.wait(min(left, _SQLITE_LOOK_SECONDS)):
-                return
-            self._version = self._read_version()
+        self._news.wait(seconds)
 
     def take(self) -> list[str]:
         """The hosts of work that was not there the last time, if the file has changed; at first, of all."""
-        if self._version == self._seen_version:
+        if not self._news.is_there:
             return []
-        self._seen_version = self._version
+        self._news.take()
         found = [look.rows() for look in self._looks]
         work = {key: str(UUID(host)) if host else ANY for rows in found for key, host in rows}
         hosts = {host for key, host in work.items() if key not in self._seen}
@@ -120,13 +112,9 @@ class SqliteListener:
         # What lies behind the rows that were looked at may be new.
         return [ANY] if ANY in hosts or max(map(len, found)) == _MOST else sorted(hosts)
 
-    def _read_version(self) -> int:
-        with connection.wrap_database_errors:
-            (version,) = self._raw.execute("PRAGMA data_version").fetchone()
-            return int(version)
-
     def close(self) -> None:
-        """Nothing is held."""
+        """Watch the file no more."""
+        self._news.close()
 
 
 def listener(wake: Wake) -> Listener:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -54,6 +54,11 @@ class Engine:
     def is_whole(self) -> bool:
         """False: the thread that reads the logs crashed, and no log is read any more."""
         return "pump" not in self.__dict__ or self.pump.is_alive
+
+    def watch_logs(self, seconds: Mapping[UUID, float]) -> None:
+        """Somebody looks at the logs of these attempts, for so long yet, and at no others."""
+        if seconds or "pump" in self.__dict__:
+            self.pump.watch(seconds)
 
     def step(self, run_id: UUID, name: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Hand a step of a run to a thread; a StepDone comes back."""

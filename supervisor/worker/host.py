@@ -179,7 +179,7 @@ class HostWorker:
         for run in ledger.open_runs(*mine, known=known, now=now, crumb=self._crumb, there=there):
             self.runs[run.attempt_id] = run
         if self._engine:
-            self._engine.pump.watch({key: seconds for key, seconds in there.items() if seconds > 0})
+            self._engine.watch_logs({key: seconds for key, seconds in there.items() if seconds > 0})
 
     def _keep_lease(self, now: float) -> None:
         if self.lease and now >= self._renew_clock - SLACK_SECONDS:

@@ -42,14 +42,17 @@ class Wake:
         return self.reader, self._writer
 
     def wait(self, timeout_seconds: float, also: Sequence[int] = ()) -> bool:
-        """Wait until it is set, and take the wake-up; or until `also` has data. False: the time is over."""
+        """Wait until it is set, and take the wake-up; False: the time is over.
+
+        Or until `also` has data: then a wake-up is left to the next wait.
+        """
         waiting = select.poll()  # select would take no descriptor above 1023: a few hundred hosts
         for descriptor in (self.reader, *self._also, *also):
             waiting.register(descriptor, select.POLLIN)
         ready = dict(waiting.poll(math.ceil(1000 * max(0.0, timeout_seconds))))
         if closed := [descriptor for descriptor, events in ready.items() if events & select.POLLNVAL]:
             raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: {closed}")
-        if self.reader in ready:
+        if self.reader in ready and ready.keys().isdisjoint(also):
             self.clear()
         return bool(ready)
 

@@ -168,7 +168,7 @@ class LogPump:
         if time.monotonic() >= self._wake_due:
             self._wake_reader()
 
-    def _patience(self) -> float:
+    def _patience(self) -> float | None:
         due = self._wake_due
         for stream in self._streams.values():
             if stream.is_polled:
@@ -177,7 +177,7 @@ class LogPump:
                 due = min(due, stream.pace.due)
             if stream.size:
                 due = min(due, self._flush_due(stream))
-        return FLUSH_AFTER_SECONDS if due == math.inf else max(0.0, due - time.monotonic())
+        return None if due == math.inf else max(0.0, due - time.monotonic())
 
     def _ready_streams(self, readable: list[_Stream]) -> Iterator[_Stream]:
         # Whoever waited longest comes first, or the room that others leave would always go to the same ones.

@@ -47,8 +47,10 @@ class Pace:
         self.due, self.pause = 0.0, _FIRST_SECONDS
 
 
-def nap(seconds: float) -> float:
-    """Sleep if it is not for long; how long there is still to wait, with a selector."""
+def nap(seconds: float | None) -> float | None:
+    """Sleep if it is not for long; how long there is still to wait, with a selector. None: for ever."""
+    if seconds is None:
+        return None
     if seconds > _EXACT_SECONDS:
         return seconds - _SELECTOR_SECONDS
     if seconds > 0:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from hosts import inotify
 from hosts.models import DockerHost
 from hosts.wakeups import ANY, _send
 from jobs import log_watch
@@ -85,6 +87,67 @@ def test_what_was_written_while_nobody_waited_is_found(listener: SqliteListener)
     listener.wait(5)
     assert time.monotonic() - began < 1
     assert listener.take() == [str(host.pk)]
+
+
+@pytest.mark.sqlite_only
+def test_a_write_ends_a_long_wait(listener: SqliteListener) -> None:
+    threading.Timer(0.1, lambda: elsewhere(make_job)).start()
+    began = time.monotonic()
+    listener.wait(10)
+    assert time.monotonic() - began < 3
+    assert listener.take() == [ANY]
+
+
+@pytest.mark.sqlite_only
+def test_a_transaction_that_is_seen_long_after_it_was_written_ends_the_wait(
+    listener: SqliteListener,
+) -> None:
+    """SQLite writes pages of a large one before its end: the kernel tells of those, and of no more."""
+
+    def write_much() -> None:
+        with transaction.atomic():
+            connection.cursor().execute("PRAGMA cache_size=1")
+            for _ in range(20):
+                make_job()
+            time.sleep(0.3)
+
+    threading.Timer(0.1, lambda: elsewhere(write_much)).start()
+    began = time.monotonic()
+    listener.wait(10)
+    assert time.monotonic() - began < 5
+    assert listener.take() == [ANY]
+
+
+@pytest.mark.sqlite_only
+def test_where_the_kernel_tells_nothing_the_file_is_looked_at(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: str) -> int:
+        raise OSError(errno.ENOSPC, "no inotify watches left")
+
+    monkeypatch.setattr(inotify, "watch", refuse)
+    listener = SqliteListener(Wake())
+    listener.take()
+    threading.Timer(0.1, lambda: elsewhere(make_job)).start()
+    began = time.monotonic()
+    listener.wait(10)
+    assert time.monotonic() - began < 0.9
+    assert listener.take() == [ANY]
+    listener.close()
+
+
+@pytest.mark.sqlite_only
+def test_somebody_elses_wake_up_is_not_lost_behind_a_write(transactional_db: None) -> None:
+    wake = Wake()
+    listener = SqliteListener(wake)
+    listener.take()
+    connection.cursor().execute("PRAGMA user_version=7")  # its own: no news, though the file was written
+    wake.set()
+    began = time.monotonic()
+    listener.wait(10)
+    assert time.monotonic() - began < 3
+    assert listener.take() == []
+    listener.close()
 
 
 @pytest.mark.sqlite_only

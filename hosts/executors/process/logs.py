@@ -9,9 +9,9 @@ import struct
 import time
 from collections.abc import Iterator
 
+from hosts import inotify
 from hosts.errors import DockerConnectionError
 from hosts.executors.log_source import Resume
-from hosts.executors.process import inotify
 from hosts.executors.process.shim import files
 from hosts.executors.process.store import Folder
 
@@ -116,7 +116,7 @@ class _Waker:
     """A descriptor that is readable when the folder saw an event, or `set` was called, since `take`."""
 
     def __init__(self, folder: Folder) -> None:
-        self._events = inotify.watch_folder(str(folder.path))
+        self._events = inotify.watch(str(folder.path))
         try:
             self._flag = os.eventfd(1, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         except OSError:

@@ -1,4 +1,4 @@
-"""inotify(7) for one folder: a descriptor that gets readable when a file in it grew, closed or got a name."""
+"""inotify(7): a descriptor that gets readable when a file was written."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ _MASK = _IN_MODIFY | _IN_CLOSE_WRITE | _IN_MOVED_TO
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def watch_folder(path: str) -> int:
-    """A non-blocking descriptor of the folder's events; OSError if the kernel gives none (it has a limit)."""
+def watch(*paths: str) -> int:
+    """A non-blocking descriptor of these files' events: one grew, was closed, or, in a folder, got a name.
+
+    OSError if the kernel gives none: it has a limit, or a path is not there.
+    """
     descriptor: int = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), "inotify_init1 failed")
-    if _libc.inotify_add_watch(descriptor, os.fsencode(path), _MASK) < 0:
-        number = ctypes.get_errno()
-        os.close(descriptor)
-        raise OSError(number, "inotify_add_watch failed", path)
+    for path in paths:
+        if _libc.inotify_add_watch(descriptor, os.fsencode(path), _MASK) < 0:
+            number = ctypes.get_errno()
+            os.close(descriptor)
+            raise OSError(number, "inotify_add_watch failed", path)
     return descriptor
 
 
