@@ -176,7 +176,7 @@ def test_without_inotify_a_log_can_still_be_read(bench: Bench, monkeypatch: pyte
     def no_more(path: str) -> int:
         raise OSError(24, "no more inotify instances")
 
-    monkeypatch.setattr("hosts.executors.process.inotify.watch_folder", no_more)
+    monkeypatch.setattr("hosts.inotify.watch", no_more)
     container_id = bench.start("echo one")
     source = bench.executor.open_log(container_id, offsets(), follow=True)
 
