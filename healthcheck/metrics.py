@@ -40,6 +40,8 @@ _BUCKETS = {
     "within_1h": "3600.0",
 }
 _ENDLESS = "+Inf"
+_WHO_MAY = "Send the token of TALLYMAN_PROBE_TOKEN as `Authorization: Bearer`, or log in.\n"
+_TOLD = ("role", "machine", "pid", "heartbeat_at", "rss_bytes", "cpu_seconds", "restarts", "is_crash_looping")
 
 
 class DatabaseCollector:
@@ -55,7 +57,7 @@ class DatabaseCollector:
         yield from _ended(self._totals.read())
         yield from _hosts([host for host in hosts if host.archived_at is None], now)
         yield from _reconciled()
-        yield from _processes(SupervisorProcess.objects.select_related("host"), now)
+        yield from _processes(_process_rows(), now)
 
 
 def _queue(hosts: list[DockerHost], now: datetime) -> Iterator[Metric]:
@@ -147,6 +149,18 @@ def _reconciled() -> Iterator[Metric]:
     yield actions
 
 
+def _process_rows() -> Iterable[SupervisorProcess]:
+    """Of rows that have the same labels, the one that beat last.
+
+    A supervisor that was killed keeps its rows for an hour. The one after it, in the same container say, has
+    the same pids, and a series may be told once only.
+    """
+    rows = SupervisorProcess.objects.select_related("host").only(*_TOLD, "host__name")
+    return {
+        (row.role, row.host_id, row.machine, row.pid): row for row in rows.order_by("heartbeat_at")
+    }.values()
+
+
 def _processes(rows: Iterable[SupervisorProcess], now: datetime) -> Iterator[Metric]:
     labels = ["role", "host", "machine", "pid"]
     beat = GaugeMetricFamily("tallyman_process_heartbeat_age_seconds", "Since its last sign.", labels=labels)
@@ -158,6 +172,7 @@ def _processes(rows: Iterable[SupervisorProcess], now: datetime) -> Iterator[Met
     restarts = CounterMetricFamily(
         "tallyman_worker_restarts", "Restarts since its supervisor began.", labels=["host", "machine"]
     )
+    workers: dict[tuple[str, str], SupervisorProcess] = {}
     for row in rows:
         host = row.host.name if row.host else ""
         values = [row.role, host, row.machine, str(row.pid)]
@@ -167,8 +182,10 @@ def _processes(rows: Iterable[SupervisorProcess], now: datetime) -> Iterator[Met
         if row.cpu_seconds is not None:
             cpu.add_metric(values, row.cpu_seconds)
         if row.role == Role.WORKER:
-            restarts.add_metric([host, row.machine], row.restarts)
-            looping.add_metric([host, row.machine], float(row.is_crash_looping))
+            workers[host, row.machine] = row  # the last to beat, whichever supervisor's it is
+    for (host, machine), row in workers.items():
+        restarts.add_metric([host, machine], row.restarts)
+        looping.add_metric([host, machine], float(row.is_crash_looping))
     yield from (beat, memory, cpu, looping, restarts)
 
 
@@ -193,12 +210,16 @@ class _Read(Collector):
 @require_safe
 async def metrics(request: HttpRequest) -> HttpResponse:
     """OpenMetrics, or Prometheus' older text where only that is accepted; 503 while the database is away."""
-    if not (settings.TALLYMAN_METRICS_PUBLIC or has_token(request) or await is_staff(request)):
-        return _text("Send the token of TALLYMAN_PROBE_TOKEN as `Authorization: Bearer`, or log in.\n", 403)
+    may_see = settings.TALLYMAN_METRICS_PUBLIC or has_token(request)
+    if not (may_see or settings.SESSION_COOKIE_NAME in request.COOKIES):
+        return _text(_WHO_MAY, 403)
     try:
         families = await _FLIGHT.result()
     except (DatabaseError, InterfaceError, TimeoutError):
         return _text(f"{AWAY}\n", 503)
+    # Sessions are in the database: only once that has answered it is asked who this is, or asking would hang.
+    if not (may_see or await is_staff(request)):
+        return _text(_WHO_MAY, 403)
     accepted = request.headers.get("Accept", "")
     encode, content_type = choose_encoder(accepted if "text/plain" in accepted else CONTENT_TYPE_LATEST)
     return HttpResponse(encode(_Read(families)), content_type=content_type)

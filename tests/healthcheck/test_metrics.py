@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from prometheus_client import openmetrics, parser
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from healthcheck import metrics
+from healthcheck.probing import SingleFlight
 from hosts import identity
 from hosts.models import Action, DockerHost, HostState
 from hosts.models.count import count
@@ -17,7 +23,7 @@ from jobs.models import ContainerJob, Tally
 from jobs.models.job import Hold
 from jobs.states import AttemptState
 from supervisor import processes
-from supervisor.models import Role
+from supervisor.models import Role, SupervisorProcess
 from supervisor.processes import Known
 from tests.jobs.attempts import make_attempt, take
 from tests.support.factories import make_host, make_job
@@ -111,6 +117,52 @@ def test_processes_tell_their_heartbeat_and_restarts(client: Client) -> None:
     assert found["tallyman_worker_restarts_total", "a", me.machine] == 3
     assert 0 <= found["tallyman_process_heartbeat_age_seconds", "a", me.machine, str(me.pid), "worker"] < 15
     assert found["tallyman_process_resident_memory_bytes", "a", me.machine, str(me.pid), "worker"] > 1000
+
+
+def test_of_rows_with_the_same_labels_the_last_to_beat_is_told(client: Client) -> None:
+    """As those of a supervisor that was killed, and of the next one in the same container."""
+    host, me = make_host("a"), identity.current()
+    mine = {"pid": me.pid, "start_ticks": me.start_ticks}
+    for restarts, is_stale in ((7, True), (0, False)):
+        master = Known(role=Role.MASTER, **mine)
+        worker = Known(
+            role=Role.WORKER, host_id=host.pk, restarts=restarts, is_crash_looping=is_stale, **mine
+        )
+        processes.beat(uuid.uuid4(), [master, worker])
+        if is_stale:
+            SupervisorProcess.objects.update(heartbeat_at=Now() - timedelta(minutes=9))
+    text = client.get("/metrics").content.decode()
+    series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))
+    found = scrape(client)
+    ages = [value for key, value in found.items() if key[0] == "tallyman_process_heartbeat_age_seconds"]
+    assert len(ages) == 2
+    assert max(ages) < 60
+    assert found["tallyman_worker_restarts_total", "a", me.machine] == 0
+    assert found["tallyman_worker_crash_looping", "a", me.machine] == 0
+
+
+def test_a_secret_of_a_host_that_nobody_can_read_hides_no_metric(client: Client, settings: Any) -> None:
+    host, me = make_host("a", secret_config={"registries": {"r": "p"}}), identity.current()
+    known = Known(role=Role.WORKER, pid=me.pid, start_ticks=me.start_ticks, host_id=host.pk)
+    processes.beat(take(host).owner, [known])
+    settings.TALLYMAN_SECRET_KEYS = [Fernet.generate_key().decode()]
+    assert scrape(client)["tallyman_worker_restarts_total", "a", me.machine] == 0
+
+
+def test_while_the_database_is_away_it_is_not_asked_who_somebody_is(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_away() -> Any:
+        raise OperationalError("the connection was cut")
+
+    settings.TALLYMAN_METRICS_PUBLIC = False
+    client.cookies[settings.SESSION_COOKIE_NAME] = "somebody's"
+    assert client.get("/metrics").status_code == 403
+    monkeypatch.setattr(metrics, "_FLIGHT", SingleFlight(is_away))
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get("/metrics").status_code == 503
+    assert not queries.captured_queries
 
 
 def test_what_reconciling_came_to_is_counted(client: Client) -> None:
