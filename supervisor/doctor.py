@@ -152,7 +152,8 @@ def _supervisor() -> Iterator[Finding]:
 
 
 def _hosts() -> Iterator[Finding]:
-    hosts = list(DockerHost.objects.active().order_by("name"))
+    # Their secrets are read where those that cannot be are told of.
+    hosts = list(DockerHost.objects.active().defer("secret_config").order_by("name"))
     if not hosts:
         yield Finding("hosts", WARNING, "No host is active.", "Run `manage_docker_host add NAME --url URL`.")
     for host in hosts:

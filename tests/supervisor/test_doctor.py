@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
@@ -75,6 +76,17 @@ def test_an_engine_that_does_not_answer_is_a_failure_with_a_hint(
     assert ended.value.code == 1
     said = capsys.readouterr().out
     assert "FAILURE  host a: It does not answer: " in said
+
+
+def test_a_host_whose_secrets_nobody_can_read_is_a_failure_and_the_others_are_looked_at(
+    settings: Any,
+) -> None:
+    make_host("a", secret_config={"registries": {"r": "p"}})
+    make_host("b")
+    settings.TALLYMAN_SECRET_KEYS = [Fernet.generate_key().decode()]
+    ((level, message),) = found("host a")
+    assert (level, "TALLYMAN_SECRET_KEYS" in message) == ("failure", True)
+    assert found("host b")[0][0] == "ok"
 
 
 def test_another_engine_than_before_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
