@@ -6,7 +6,8 @@ between them and every retry belong to the worker.
 
 Rules for every method:
 
-* it returns or raises within its timeouts (seconds, from `HostView.config["timeout"]`, default 30);
+* it returns or raises within its timeouts (seconds, from `HostView.config["timeout"]`, default 30), and
+  `check` sooner (CHECK_SECONDS a call);
 * `DockerConnectionError` means *unknown*: the call may or may not have taken effect;
 * `ContainerExecutionError` means *final*, with proof that nothing was started;
 * it may be called from several threads at once (an executor keeps one client per thread).
@@ -30,6 +31,8 @@ from hosts.executors.examining import Step
 from hosts.executors.log_source import LogSource, Resume
 
 LABEL_PREFIX = "tallyman."
+# An engine that says nothing for so long is away, however long a start or a removal may take on it.
+CHECK_SECONDS = 10.0
 PROTOCOL = "1"
 
 # `starting`: the engine has taken on a start, and does what comes before it (finds room, pulls the image).
@@ -289,7 +292,7 @@ class ContainerExecutor(ABC):
 
     @abstractmethod
     def check(self) -> EngineFacts:
-        """Ask the engine who it is; DockerConnectionError if it does not answer."""
+        """Ask the engine who it is; DockerConnectionError if it does not answer, within CHECK_SECONDS."""
 
     @abstractmethod
     def create(self, job: JobView) -> Observation:

@@ -39,8 +39,9 @@ class Engine:
         # wait for what begins. More at once than twice an engine's CPUs only makes each of them longer.
         self._starts = StepPool("starts", START_THREADS, self.inbox, close)
         self._pulls = StepPool("pulls", PULL_THREADS, self.inbox, close)
-        # Apart from the steps, so that an engine that hangs in all of them is still asked who it is.
-        self._probes = StepPool("probe", 1, self.inbox, close)
+        # Apart from the steps, so that an engine that hangs in all of them is still asked who it is; and two,
+        # so that it is while it takes long to list what is on it.
+        self._probes = StepPool("probe", 2, self.inbox, close)
         self._crumb = crumb
         self.watcher = Watcher(self.executor, self.inbox)
         self.sampler = SamplerOnDemand(self.executor)

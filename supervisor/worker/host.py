@@ -30,9 +30,10 @@ from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
 from supervisor.worker.gathering import CLAIM_HELD_SECONDS, Gathering
 from supervisor.worker.inbox import Wake
-from supervisor.worker.keeper import SLACK_SECONDS, HostKeeper
+from supervisor.worker.keeper import HostKeeper
 from supervisor.worker.log_news import LogEnded, LogMoves, PieceRead
 from supervisor.worker.logbook import Logbook
+from supervisor.worker.questions import SLACK_SECONDS
 from supervisor.worker.recorder import Recorder
 from supervisor.worker.run import LogStage, Need, Run
 from supervisor.worker.settings import WorkerSettings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from hosts import condition, fitting
-from hosts.errors import ConfigurationError, DockerConnectionError, EngineError, LeaseLost
+from hosts.errors import ConfigurationError, EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
 from hosts.kept import KeptUpdate
 from hosts.leases import Lease
@@ -38,19 +37,11 @@ from supervisor.worker.cleaning import Cleaner
 from supervisor.worker.engine import Engine
 from supervisor.worker.look import Look
 from supervisor.worker.orphans import Orphans
+from supervisor.worker.questions import Questions
 from supervisor.worker.run import Run
 from supervisor.worker.settings import WorkerSettings
 from supervisor.worker.steps import StepDone
 
-# What is due so soon is done with what is due now: an idle worker wakes up half as often.
-SLACK_SECONDS = 0.8
-_CHECK_EVERY_SECONDS = 10.0
-# An executor keeps its own timeouts; one that does not is called away after that many of them.
-_CALLS_OF_A_PROBE = 2
-# A host that stays away is asked ever more seldom, and not by all workers in step.
-_CHECK_AWAY_SECONDS = (1.0, 2.0, 5.0, 5.0, 5.0, 10.0)
-_JITTER = 0.2
-_RECONCILE_EVERY_SECONDS = 30.0
 _SAMPLE_EVERY_SECONDS = 60.0
 # Of a host's machine, what its row shows.
 _SHOWN = ("containers_running", "containers_ours", "disk_free_bytes", "disk_total_bytes")
@@ -66,13 +57,9 @@ class HostKeeper:
         self._host, self._lease, self._engine, self._settings, self._log = host, lease, engine, settings, log
         self.may_touch = False
         self.has_answer = False
-        self._probing = False
-        self._overdue_clock = float("inf")
         self._answers: list[StepDone] = []
-        self._check_clock = 0.0
-        self._list_clock = 0.0
+        self._questions = Questions(engine, host.pk, host.name)
         self._sample_clock = 0.0
-        self._failures = 0
         self._ours: int | None = None
         self._waiting: list[UUID] = []
         self._settings_seen = _fingerprint(host)
@@ -98,38 +85,20 @@ class HostKeeper:
     @property
     def next_clock(self) -> float:
         """When this wants to be looked at again."""
-        if self._answers:
-            return 0.0
-        return self._overdue_clock if self._probing else self._check_clock
+        return 0.0 if self._answers else self._questions.next_clock
 
     # ── asking ────────────────────────────────────────────────────────────────────────────────────────
 
     def probe(self, now: float) -> None:
         """Ask the engine who it is, or what is on it, when it is time."""
-        if self._probing and now >= self._overdue_clock:
-            self._note_silence()
-        if self._probing or now < self._check_clock - (SLACK_SECONDS if self.may_touch else 0.0):
-            return
-        self._probing, self._overdue_clock = True, now + _CALLS_OF_A_PROBE * self._engine.timeout_seconds
-        hands = self._engine.hands
-        if self.may_touch and now >= self._list_clock:
-            self._list_clock = now + _RECONCILE_EVERY_SECONDS
-            self._engine.probe(self._host.id, "LIST", lambda: steps.list_containers(hands))
-        else:
-            self._engine.probe(self._host.id, "CHECK", lambda: steps.check(hands))
+        if silence := self._questions.silence(now):
+            self._answers.append(silence)
+        self._questions.ask(now, knows_it=self.may_touch)
 
     def take(self, done: StepDone, now: float) -> None:
         """Note an answer; `refresh` writes what follows from it."""
         self._answers.append(done)
-        self._probing = False
-        self._check_clock = now + self._wait_after(done)
-
-    def _note_silence(self) -> None:
-        """What was asked has not come back, not even with an error: whatever comes of it still counts."""
-        self._overdue_clock = float("inf")
-        seconds = _CALLS_OF_A_PROBE * self._engine.timeout_seconds
-        error = DockerConnectionError(f"{self._host.name}: its executor hangs: no answer for {seconds:g} s.")
-        self._answers.append(StepDone(self._host.id, "CHECK", error=error))
+        self._questions.answered(done, now)
 
     def cleaned(self) -> None:
         """A container that nobody needed is removed, or could not be: the next one may go."""
@@ -137,15 +106,7 @@ class HostKeeper:
 
     def doubt(self) -> None:
         """A step got no answer: ask the engine now whether it is there."""
-        self._check_clock = 0.0
-
-    def _wait_after(self, done: StepDone) -> float:
-        return self._wait_longer() if done.error is not None else _CHECK_EVERY_SECONDS
-
-    def _wait_longer(self) -> float:
-        self._failures += 1
-        seconds = _CHECK_AWAY_SECONDS[min(self._failures, len(_CHECK_AWAY_SECONDS)) - 1]
-        return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
+        self._questions.check_now()
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,7 +177,7 @@ class HostKeeper:
         self._answer_wishes(asked.keys() - ids)
         if ids and HostRequest.objects.filter(pk__in=ids, done_at=None).update(taken_at=Now()):
             self._waiting += ids
-            self._check_clock = 0.0
+            self._questions.check_now()
 
     def _answer_wishes(self, ids: Collection[UUID]) -> None:
         """Say what the row, just read again, now means here; it is all that was asked for."""
@@ -263,14 +224,14 @@ class HostKeeper:
         trouble = self._identity_trouble(fitting.fitted(DockerHost, engine_id=facts.engine_id)["engine_id"])
         if trouble:
             self.may_touch = False
-            self._check_clock = now + self._wait_longer()
+            self._questions.be_patient(now)
             self._set_state(HostState.PARKED, trouble)
             self._answer_requests(ok=False, result=trouble)
             return
-        self._failures = 0
+        self._questions.be_content()
         self._engine.hands.engine_id = facts.engine_id
         if not self.may_touch:
-            self._list_clock = self._check_clock = 0.0  # what is on it is asked next
+            self._questions.list_within(0.0)  # what is on it is asked next
             self._attempts().exclude(unknown_since_at=None).update(unknown_since_at=None)
         self.may_touch = True
         self._set_online(facts)
@@ -386,8 +347,7 @@ class HostKeeper:
             self._engine.step(self._host.id, "REAP", steps.reap, seen, removal.how)
             count(self._host.id, Action.REAPED)
         if grace := self._orphans.look_again_seconds():
-            self._list_clock = min(self._list_clock, now + grace)
-            self._check_clock = min(self._check_clock, now + grace)
+            self._questions.list_within(now + grace)
 
 
 def _not_in(runs: dict[UUID, Run], present: list[Observation]) -> list[Observation]:

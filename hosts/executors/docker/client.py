@@ -88,6 +88,15 @@ class Client:
         """DELETE, as `get`."""
         return self._call("DELETE", path, params)
 
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Let this thread's calls inside wait no longer than that for an answer, if the host lets them."""
+        self._local.timeout = min(seconds, self._endpoint.timeout)
+        try:
+            yield
+        finally:
+            del self._local.timeout
+
     def version(self) -> str:
         """The API version that we speak with the engine; asks it the first time only."""
         if not self._version:
@@ -156,7 +165,7 @@ class Client:
         with translated(self._endpoint.name):
             session = self._session()
             if isinstance(session, LocalSession):
-                status, content = session.request(method, path, params, data, self._endpoint.timeout, headers)
+                status, content = session.request(method, path, params, data, self._patience(), headers)
                 return _reply(status, content.decode("utf-8", "replace"))
             response = session.request(
                 method,
@@ -164,14 +173,14 @@ class Client:
                 params=params,
                 data=data,
                 headers={"Content-Type": "application/json", **(headers or {})},
-                timeout=self._timeout(),
+                timeout=(min(CONNECT_SECONDS, self._patience()), self._patience()),
             )
         # Not response.text: it would guess at the encoding, at length.
         return _reply(response.status_code, response.content.decode("utf-8", "replace"))
 
-    def _timeout(self) -> tuple[float, float]:
-        timeout = self._endpoint.timeout
-        return min(CONNECT_SECONDS, timeout), timeout
+    def _patience(self) -> float:
+        seconds: float = getattr(self._local, "timeout", self._endpoint.timeout)
+        return seconds
 
     def _session(self) -> LocalSession | docker.APIClient:
         session: LocalSession | docker.APIClient | None = getattr(self._local, "session", None)

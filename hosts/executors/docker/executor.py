@@ -18,7 +18,7 @@ from hosts.errors import (
     DockerConnectionError,
     EngineError,
 )
-from hosts.executors import cgroups
+from hosts.executors import cgroups, contract
 from hosts.executors.capabilities import Capabilities
 from hosts.executors.config_fields import ConfigField
 from hosts.executors.container_options import ContainerOptions
@@ -137,8 +137,9 @@ class DockerExecutor(ContainerExecutor):
 
     def check(self) -> EngineFacts:
         """Ask the engine who it is, and which API version it speaks now."""
-        version = self._client.negotiate()
-        return readings.engine_facts(version, self._client.expect(self._client.get("/info")))
+        with self._client.within(contract.CHECK_SECONDS):
+            version = self._client.negotiate()
+            return readings.engine_facts(version, self._client.expect(self._client.get("/info")))
 
     def create(self, job: JobView) -> Observation:
         """Make the container, with all its networks.

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from hosts import registries
 from hosts.errors import ContainerBusy, DockerConnectionError
+from hosts.executors import contract
 from hosts.executors.capabilities import Capabilities
 from hosts.executors.config_fields import ConfigField
 from hosts.executors.contract import (
@@ -104,7 +105,8 @@ class SwarmExecutor(ContainerExecutor):
 
     def check(self) -> EngineFacts:
         """Ask the manager for its swarm; ConfigurationError if it is none."""
-        return self._swarm.facts()
+        with self._client.within(contract.CHECK_SECONDS):
+            return self._swarm.facts()
 
     def create(self, job: JobView) -> Observation:
         """Keep the job's secrets, and make its service, which has no task yet."""
