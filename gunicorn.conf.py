@@ -13,7 +13,7 @@ try:
     env = environment.load()
     env.required("SECRET_KEY", hint=environment.SECRET_KEY_HINT)
     host = env.text("BIND", "0.0.0.0")  # an address, without a port
-    port = env.whole("PORT", 8000)
+    port = env.port("PORT", 8000)
     workers = env.whole("WEB_CONCURRENCY", 2, minimum=1)
     logconfig_dict = logging.settings_from(env, debug=env.flag("DEBUG", False))
     announce = env.flag("TALLYMAN_ANNOUNCE", False)

@@ -20,6 +20,7 @@ SECRET_KEY_HINT = (
     "(`make up` writes a .env for development)."
 )
 
+HIGHEST_PORT = 65535
 TRUE_WORDS = frozenset({"1", "true", "yes", "on", "y"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", "n"})
 
@@ -73,6 +74,13 @@ class Environment:
         if not value.is_integer():
             raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}.")
         return int(value)
+
+    def port(self, name: str, default: int) -> int:
+        """A TCP port, or 0."""
+        value = self.whole(name, default)
+        if value > HIGHEST_PORT:
+            raise ImproperlyConfigured(f"{name} must be a port, so at most {HIGHEST_PORT}, not {value}.")
+        return value
 
     def choice(self, name: str, default: str, *, among: tuple[str, ...]) -> str:
         word = self.text(name, default)

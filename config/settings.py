@@ -61,7 +61,7 @@ TALLYMAN_KEEP_TALLIES_DAYS: float = env.number("TALLYMAN_KEEP_TALLIES_DAYS", 400
 
 # Where supervisors show those beside them that they live (`supervise --probe`), and a port for the others.
 TALLYMAN_RUN_DIR: Path = BASE_DIR / env.text("TALLYMAN_RUN_DIR", "var/run")
-TALLYMAN_PROBE_PORT: int = env.whole("TALLYMAN_PROBE_PORT", 0)
+TALLYMAN_PROBE_PORT: int = env.port("TALLYMAN_PROBE_PORT", 0)
 # What /health/ and /metrics tell only to who sends it as `Authorization: Bearer`, or to staff.
 TALLYMAN_PROBE_TOKEN: str = env.text("TALLYMAN_PROBE_TOKEN")
 TALLYMAN_METRICS_PUBLIC: bool = env.flag("TALLYMAN_METRICS_PUBLIC", DEBUG)

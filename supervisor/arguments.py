@@ -14,6 +14,8 @@ from hosts.models import DockerHost
 from supervisor.exit_codes import NOT_FOUND
 from supervisor.worker.orphans import Reap
 
+HIGHEST_PORT = 65535
+
 
 def positive_seconds(text: str) -> float:
     """Seconds above 0."""
@@ -31,6 +33,14 @@ def positive_integer(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return number
+
+
+def port(text: str) -> int:
+    """A TCP port."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= number <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port (1 to {HIGHEST_PORT})")
     return number
 
 

@@ -6,10 +6,12 @@ It belongs to the clerk, in a thread of its own: it answers while the clerk wait
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
 import structlog
@@ -51,8 +53,9 @@ def open_port(port: int, signs: Signs) -> ProbePort | None:
     """Serve on all addresses; None without a port, or where it is taken: that ends no supervisor."""
     if not port:
         return None
+    everywhere = "::" if socket.has_dualstack_ipv6() else ""
     try:
-        return ProbePort(("", port), {"/health/live": signs.live, "/health/ready": signs.ready})
+        return ProbePort((everywhere, port), {"/health/live": signs.live, "/health/ready": signs.ready})
     except OSError as exc:
         logger.error("no probe port", port=port, reason=str(exc))
         return None
@@ -80,9 +83,22 @@ class ProbePort:
         self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(ThreadingMixIn, TCPServer):
+    """Not `http.server`'s own, which asks the name servers who we are before it begins."""
+
+    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """By IPv6, for callers by IPv4 too."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Who asks and goes away, or sends rubbish, is no trouble of ours."""

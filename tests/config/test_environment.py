@@ -54,6 +54,7 @@ def test_a_flag_has_many_spellings(env, monkeypatch, word, meant):
         ),
         (lambda env: env.number("A_VALUE", 1.0), "soon", "must be a number from 0 up, not 'soon'"),
         (lambda env: env.number("A_VALUE", 1.0), "inf", "must be a number from 0 up, not 'inf'"),
+        (lambda env: env.port("A_VALUE", 0), "65536", "must be a port, so at most 65535, not 65536"),
         (lambda env: env.whole("A_VALUE", 1), "1.5", "must be a whole number, not 1.5"),
         (lambda env: env.choice("A_VALUE", "x", among=("x", "y")), "z", "must be one of x, y, not 'z'"),
     ],

@@ -7,7 +7,14 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from hosts.checks import SECRETS
 from supervisor import pulse
-from supervisor.arguments import add_poll_interval, add_reap, positive_integer, positive_seconds, reap_of
+from supervisor.arguments import (
+    add_poll_interval,
+    add_reap,
+    port,
+    positive_integer,
+    positive_seconds,
+    reap_of,
+)
 from supervisor.exit_codes import FAILED
 from supervisor.master import Master
 from supervisor.worker_process import WorkerOptions
@@ -49,7 +56,7 @@ class Command(BaseCommand):
 
         parser.add_argument(
             "--probe-port",
-            type=positive_integer,
+            type=port,
             default=settings.TALLYMAN_PROBE_PORT,
             metavar="N",
             help="answer /health/live and /health/ready on this port, where no web process runs",
