@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,17 @@ from jobs.states import AttemptState, JobStatus, status_while
 
 READY = "ready"
 NO_HOST = str(Lack.NO_HOST)
+
+
+class Wait(StrEnum):
+    """What a job waits for by itself, whatever the hosts could do."""
+
+    HELD = "held"
+    RESTART = "restart"
+    BACKOFF = "backoff"
+    SCHEDULED = "scheduled"
+
+
 _LATER = Q(not_before_at__gt=Now())
 _OBSTACLES = list(Obstacle)
 
@@ -30,13 +42,13 @@ _OBSTACLES = list(Obstacle)
 def depths(hosts: Sequence[DockerHost]) -> dict[str, int]:
     """How many pending jobs wait for each reason; `hosts` are those of `obstacles.hosts`.
 
-    Reasons are held, restart, backoff, scheduled, an `Obstacle`, a `Lack`, or ready: a host could take it.
+    Reasons are a `Wait`, an `Obstacle`, a `Lack`, or ready: a host could take it.
     """
     waits_itself = Case(
-        When(hold=Hold.STOPPED, then=Value("held")),
-        When(hold=Hold.RESTART, then=Value("restart")),
-        When(_LATER & Q(attempt_count__gt=0), then=Value("backoff")),
-        When(_LATER, then=Value("scheduled")),
+        When(hold=Hold.STOPPED, then=Value(Wait.HELD)),
+        When(hold=Hold.RESTART, then=Value(Wait.RESTART)),
+        When(_LATER & Q(attempt_count__gt=0), then=Value(Wait.BACKOFF)),
+        When(_LATER, then=Value(Wait.SCHEDULED)),
         default=Value(""),
         output_field=CharField(),
     )

@@ -10,7 +10,7 @@ from django.urls import resolve
 
 from healthcheck import probing
 from hosts.models import HostState
-from jobs import backlog
+from jobs.backlog import READY, Wait
 from jobs.blockers import Lack
 from jobs.models.job import Hold
 from jobs.obstacles import Obstacle
@@ -40,7 +40,7 @@ def _tables() -> set[str]:
     [
         pytest.param(_checks, id="health checks"),
         pytest.param(lambda: set(files.alerts()), id="alerts"),
-        pytest.param(lambda: {*map(str, Obstacle), *map(str, Lack), backlog.READY}, id="obstacles"),
+        pytest.param(lambda: {*map(str, Wait), *map(str, Obstacle), *map(str, Lack), READY}, id="reasons"),
         pytest.param(lambda: set(HostState.values), id="states of hosts"),
         pytest.param(lambda: set(Outcome.values), id="outcomes"),
         pytest.param(lambda: set(StopReason.values), id="stop reasons"),
