@@ -14,7 +14,7 @@ import structlog
 
 from hosts import identity
 from hosts.identity import boot_clock
-from supervisor.child import CLERK, Child
+from supervisor.child import CLERK, EXAMINER, Child
 from supervisor.exit_codes import OK, TRY_LATER
 from supervisor.fork import ChildPipes, fork
 from supervisor.postmortem import Death
@@ -51,7 +51,7 @@ class Children:
         self, key: str, name: str, row_key: str, main: Callable[[ChildPipes], int], *, close: list[int]
     ) -> Child:
         """Start a child that runs `main`; `close` are descriptors of the master's that it must not keep."""
-        title = "tallyman: clerk" if key == CLERK else f"tallyman: worker[{name}] starting"
+        title = _title(key, name)
         stacks = os.memfd_create("stacks")
         held = [*close, *(one for child in self.running.values() for one in child.descriptors())]
         pid, progress, control = fork(title, main, close=held, stacks=stacks)
@@ -154,6 +154,12 @@ class Children:
         """The same signal to each."""
         for child in self.running.values():
             child.send(number)
+
+
+def _title(key: str, name: str) -> str:
+    if key == CLERK:
+        return "tallyman: clerk"
+    return f"tallyman: {name}" if key.startswith(EXAMINER) else f"tallyman: worker[{name}] starting"
 
 
 def _trouble(child: Child, now: float) -> str:

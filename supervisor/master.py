@@ -29,7 +29,7 @@ from supervisor.examiner import Examiner
 from supervisor.exit_codes import CONFIGURATION, NOT_FOUND, OK, TRY_LATER
 from supervisor.fork import ChildPipes
 from supervisor.lines import LineSocket
-from supervisor.models import DRAINING, RUNNING, Role
+from supervisor.models import DRAINING, RUNNING, STOPPING, Role
 from supervisor.postmortem import Death
 from supervisor.pulse import Pulse
 from supervisor.reloading import Reload
@@ -97,6 +97,7 @@ class Master:
     _pulse: Pulse = field(init=False)
     _executors: shared.Executors = field(default_factory=shared.Executors)
     _turn_clock: float = 0.0
+    _title: str = ""
 
     def run(self) -> int:
         """Supervise until told to stop; the exit code of the command."""
@@ -120,11 +121,12 @@ class Master:
             self.children.stop_the_stuck()
             self._start_missing()
             self._report()
+            self._entitle()
             self._replacing = self._reload.is_due()
             self._wait()
 
     def _prepare(self) -> None:
-        setproctitle("tallyman: master")
+        self._entitle()
         log_fields.begin(role=Role.MASTER.value)
         self._restarts = Restarts(self.children)
         pulse.forget_the_dead(settings.TALLYMAN_RUN_DIR)
@@ -294,8 +296,22 @@ class Master:
             self._line.send({"processes": self._process_rows()})
 
     def _process_rows(self) -> list[dict[str, Any]]:
-        state = DRAINING if self._draining else RUNNING
-        return process_rows(self.children, self.wanted, state=state)
+        return process_rows(self.children, self.wanted, state=self._state)
+
+    @property
+    def _state(self) -> str:
+        if self._stopping or self._replacing:
+            return STOPPING
+        return DRAINING if self._draining else RUNNING
+
+    def _entitle(self) -> None:
+        """Let `ps` tell how many of the hosts that shall have a worker have one."""
+        held = sum(child.holds_host for child in self.children.workers())
+        state = f", {self._state}" if self._state != RUNNING else ""
+        title = f"tallyman: master {held}/{len(self.wanted)} hosts{state}"
+        if title != self._title:
+            self._title = title
+            setproctitle(title)
 
     # ── signals ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -367,7 +383,8 @@ class Master:
             logger.info("supervisor starts anew; containers run on")
         else:
             logger.info("supervisor stops; containers run on")
+        self._entitle()
         self._reload.give_up()
-        end = Shutdown(self.children, self._signals, self._wake, self._reap)
+        end = Shutdown(self.children, self._signals, self._wake, bury=self._reap, tell=self._log_status)
         end.run(self.options.shutdown_timeout_seconds)
         return self._replacing and not (self._stopping or end.told_to_stop)

@@ -23,7 +23,7 @@ class Role(models.TextChoices):
     STANDALONE = "standalone", "process_container_jobs"
 
 
-RUNNING, STARTING, DRAINING = "running", "starting", "draining"
+RUNNING, STARTING, DRAINING, STOPPING = "running", "starting", "draining", "stopping"
 
 
 class Down(models.TextChoices):

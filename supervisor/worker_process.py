@@ -32,7 +32,7 @@ from supervisor.worker.settings import WorkerSettings
 
 logger = structlog.get_logger(__name__)
 
-POKE, MORE, LESS, DRAIN = b"p", b"+", b"-", b"d"
+POKE, MORE, LESS, DRAIN, HURRY = b"p", b"+", b"-", b"d", b"h"
 READY, HOLDING = b"R", b"H"
 _SHARE_TO_DETACH = 0.7
 
@@ -57,7 +57,7 @@ class WorkerProcess:
         self._signals = SignalInbox(self._wake, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         self._worker: HostWorker | None = None
         self._loop: WorkerLoop | None = None
-        self._quit = self._draining = self._told = False
+        self._quit = self._hurried = self._draining = self._told = False
         self._extra_slots = 0
         self._boot_clock = boot_clock()
         self._who = f"worker@{socket.gethostname()}:{os.getpid()}"
@@ -87,7 +87,7 @@ class WorkerProcess:
         fits = self._turn_on(loop)
         if not self._quit:
             # The master kills what is left at the timeout itself; the lease is to be given back before.
-            loop.detach(self._options.shutdown_timeout_seconds * _SHARE_TO_DETACH)
+            loop.detach(self._options.shutdown_timeout_seconds * _SHARE_TO_DETACH, self._is_hurried)
         return CONFIGURATION if worker.is_parked else TRY_LATER if worker.is_displaced or not fits else OK
 
     @staticmethod
@@ -123,6 +123,12 @@ class WorkerProcess:
             return not (self._is_drained(self._worker) or self._is_worn(self._worker))
         return True
 
+    def _is_hurried(self) -> bool:
+        """Whether somebody does not want to wait for what is under way."""
+        self._take_words()
+        self._hurried = self._hurried or signal.SIGQUIT in self._signals.take()
+        return self._hurried
+
     def _is_drained(self, worker: HostWorker) -> bool:
         """Whether it is to end because nothing runs any more; not before it has looked what does."""
         has_looked = worker.lease is not None or worker.is_idle
@@ -146,12 +152,21 @@ class WorkerProcess:
             words = os.read(self._pipes.control, 4096)
         except BlockingIOError:
             return True
-        if not words:  # the master is gone
+        if not words:  # the master is gone, and the end of the pipe would end every wait
+            self._wake.unwatch(self._pipes.control)
             return False
-        self._extra_slots += words.count(MORE) - words.count(LESS)
-        self._draining = self._draining or DRAIN in words
+        for word in words:
+            self._change_slots((word == MORE[0]) - (word == LESS[0]))
+        self._draining, self._hurried = self._draining or DRAIN in words, self._hurried or HURRY in words
         self._pass_on()
         return True
+
+    def _change_slots(self, by: int) -> None:
+        """One more or less; below none there is nothing to take away, and nothing to be given back first."""
+        self._extra_slots += by
+        if self._worker:
+            own_slots = self._worker.settings.slots_of(self._worker.host)
+            self._extra_slots = max(self._extra_slots, -own_slots)
 
     def _pass_on(self) -> None:
         """Let the worker know what was said, while it was still booting too."""

@@ -47,6 +47,7 @@ _OLDEST_FIRST_EVERY = 8
 _LOOK_AGAIN_SECONDS = 0.5
 _ASK_FOR_ROOM_SECONDS = 0.2
 _REMOVED_SECONDS = 0.1
+_LEAST_FOR_LOGS_SECONDS = 0.2
 
 
 class HostWorker:
@@ -122,8 +123,7 @@ class HostWorker:
     @property
     def slots(self) -> int:
         """How many jobs may run at once."""
-        ceiling = self.settings.concurrency or self.host.max_concurrent_jobs
-        return max(0, min(self.host.max_concurrent_jobs, ceiling) + self.extra_slots)
+        return max(0, self.settings.slots_of(self.host) + self.extra_slots)
 
     @property
     def held_slots(self) -> int:
@@ -337,7 +337,9 @@ class HostWorker:
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────
 
-    def detach(self, until_clock: float, *, may_write: bool = True) -> None:
+    def detach(
+        self, until_clock: float, *, may_write: bool = True, is_hurried: Callable[[], bool] = lambda: False
+    ) -> None:
         """Finish the writes in hand, keep the log read so far, give the lease back. Containers run on."""
         if self.lease is None or self._engine is None:
             return
@@ -346,10 +348,11 @@ class HostWorker:
         self._dispatcher.pulls.give_up()
         try:
             if may_write:
-                self._finish_steps(until_clock)
+                self._finish_steps(lambda: boot_clock() >= until_clock or is_hurried())
         finally:
             self.lease.trusted_until = 0.0  # what still waits for a thread must not be done any more
-            engine.stop(max(0.2, until_clock - boot_clock()))
+            left = 0.0 if is_hurried() else until_clock - boot_clock()
+            engine.stop(max(_LEAST_FOR_LOGS_SECONDS, left))
         if may_write:
             self._take_messages(boot_clock())
             self._write(boot_clock())
@@ -359,11 +362,8 @@ class HostWorker:
             self._log.warning("host not released: the database is away", attempts=len(self.runs))
         self.lease, self._engine = None, None
 
-    def _finish_steps(self, until_clock: float) -> None:
-        while (
-            any(run.busy and not run.waits_for_pull for run in self.runs.values())
-            and boot_clock() < until_clock
-        ):
+    def _finish_steps(self, is_over: Callable[[], bool]) -> None:
+        while any(run.busy and not run.waits_for_pull for run in self.runs.values()) and not is_over():
             self._wake.wait(0.05)
             self._take_messages(boot_clock())
             self._write(boot_clock())

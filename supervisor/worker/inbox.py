@@ -35,7 +35,8 @@ class Wake:
 
     def unwatch(self, descriptor: int) -> None:
         """Wait on it no more."""
-        self._also.remove(descriptor)
+        if descriptor in self._also:
+            self._also.remove(descriptor)
 
     def descriptors(self) -> tuple[int, int]:
         """Both ends, for a child to close."""

@@ -107,16 +107,21 @@ class WorkerLoop:
         connection.close()
         return _DATABASE_WAITS_SECONDS[place] * random.uniform(0.5, 1.5)
 
-    def detach(self, timeout_seconds: float) -> None:
-        """Give every host back, within the time; what the database does not take is found again later."""
+    def detach(self, timeout_seconds: float, is_hurried: Callable[[], bool] = lambda: False) -> None:
+        """Give every host back, within the time; what the database does not take is found again later.
+
+        Once `is_hurried`, without waiting for what is under way at the engines.
+        """
         until = boot_clock() + timeout_seconds
         database.hurry()
         for worker in self.workers:
-            self._give_back(worker, until)
+            self._give_back(worker, until, is_hurried)
 
-    def _give_back(self, worker: HostWorker, until: float) -> None:
+    def _give_back(
+        self, worker: HostWorker, until: float, is_hurried: Callable[[], bool] = lambda: False
+    ) -> None:
         try:
-            worker.detach(until, may_write=not self._database_failures)
+            worker.detach(until, may_write=not self._database_failures, is_hurried=is_hurried)
         except (DatabaseError, InterfaceError) as exc:
             logger.warning(
                 "host not released; its lease will run out", host=worker.host.name, reason=str(exc)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from hosts.identity import ProcessIdentity
+from hosts.models import DockerHost
 from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.orphans import Reap
 
@@ -22,3 +23,7 @@ class WorkerSettings:
     retention_hours: float = 0.0
     crumbs: Breadcrumbs = field(default_factory=Breadcrumbs, compare=False)
     reap: Reap = field(default_factory=Reap)
+
+    def slots_of(self, host: DockerHost) -> int:
+        """How many jobs it may run at once, but for what signals give and take."""
+        return min(host.max_concurrent_jobs, self.concurrency or host.max_concurrent_jobs)

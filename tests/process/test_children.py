@@ -185,5 +185,9 @@ def test_the_row_of_each_process_has_its_figures(
         assert row.open_files > 0
         assert row.threads == (1 if row.role == Role.MASTER else row.threads)
         assert (row.jobs_held is None) is (row.role != Role.WORKER)
+    # Nothing in the master can hang on a database, or be broken by a child that has it too.
+    master = psutil.Process(command.process.pid)
+    assert not [one for one in master.net_connections("all") if one.raddr]
+    assert not [one.path for one in master.open_files() if "sqlite" in one.path]
     operations.cancel(job.pk, who="test", force=True)
     wait_for_status(job, "cancelled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def answer_to(request: HostRequest) -> HostRequest:
 def test_a_worker_is_restarted_and_its_job_runs_on(
     process_host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:
-    with supervising.running(*POLL, database_url=database_url):
+    with supervising.running(*POLL, database_url=database_url, LOG_FORMAT="json") as command:
         wait_for_workers(1)
         job = operations.submit(template, command="sh -c 'echo one; sleep 3; echo two'")
         wait_for_status(job, "running")
@@ -40,7 +41,15 @@ def test_a_worker_is_restarted_and_its_job_runs_on(
         assert answer.result.endswith(f"in place of process {before}.")
         assert HostLease.objects.get().epoch == 2
         wait_for_status(job, "completed")
+        wait_until(lambda: "attempt ended" in command.log, 5, "the last line of the attempt")
+        told = [json.loads(line) for line in command.log.splitlines()]
     assert (job.execution.stdout, job.attempts.count()) == ("one\ntwo\n", 1)
+    of_attempt = [one for one in told if one["event"] in {"attempt claimed", "attempt ended"}]
+    assert len(of_attempt) == 2
+    for one in of_attempt:
+        assert (one["job"], one["attempt"], one["host"], one["role"]) == (str(job.pk), 1, "here", "worker")
+        assert one["worker"].endswith(f":{one['pid']}")
+    assert of_attempt[0]["pid"] == before != of_attempt[1]["pid"]
 
 
 @pytest.mark.postgres_only  # nothing of it depends on the database

@@ -37,7 +37,7 @@ def test_there_is_one_worker_a_host_and_every_process_has_a_title(
 ) -> None:
     with supervising.running("supervise", database_url=database_url) as command:
         wait_for_workers(1)
-        expected = ["tallyman: clerk", "tallyman: master", "tallyman: worker[here] 0/10 running"]
+        expected = ["tallyman: clerk", "tallyman: master 1/1 hosts", "tallyman: worker[here] 0/10 running"]
         wait_until(lambda: titles(command) == expected, what=f"titles to be {expected}")
         rows = SupervisorProcess.objects.values_list("role", flat=True)
         assert sorted(rows) == [Role.CLERK, Role.MASTER, Role.WORKER]
@@ -170,14 +170,26 @@ def test_a_worker_that_is_killed_while_it_drains_is_replaced_for_the_sake_of_its
 def test_slots_can_be_given_and_taken_by_signal(
     process_host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:
-    with supervising.running("supervise", "--concurrency", "1", database_url=database_url) as command:
+    start = ("supervise", "--concurrency", "1", "--poll-interval", "1")
+    with supervising.running(*start, database_url=database_url) as command:
         wait_for_workers(1)
         jobs = [operations.submit(template, command="sleep 30") for _ in range(2)]
         open_attempts = Attempt.objects.open().filter(state="running")
         wait_until(lambda: open_attempts.count() == 1, timeout_seconds=10)
         command.signal(signal.SIGTTIN)
         wait_until(lambda: open_attempts.count() == 2, timeout_seconds=10)
+        for slots in (1, 0, 0):
+            command.signal(signal.SIGTTOU)
+            title = f"tallyman: worker[here] 2/{slots} running"
+            wait_until(lambda: title in titles(command), 10, title)  # noqa: B023
         for job in jobs:
+            operations.cancel(job.id, who="test", force=True)
+        wait_for_all_ended()
+        wait_until(lambda: "tallyman: worker[here] 0/0 running" in titles(command), 10, "no slot to be left")
+        late = [operations.submit(template, command="sleep 30") for _ in range(2)]
+        command.signal(signal.SIGTTIN)  # there were none left to take: one more is one
+        wait_until(lambda: "tallyman: worker[here] 1/1 running" in titles(command), 10, "one slot, taken")
+        for job in late:
             operations.cancel(job.id, who="test", force=True)
         wait_for_all_ended()
 

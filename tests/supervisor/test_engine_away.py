@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import psutil
@@ -74,6 +75,31 @@ def test_a_supervisor_whose_engine_hangs_gives_its_host_back_within_the_timeout(
     assert work("--once", database_url=database_url)[0] == 0
     job.refresh_from_db()
     assert (job.status, job.attempts.count()) == ("completed", 1)
+
+
+def test_who_stops_it_again_waits_for_no_engine_and_the_host_is_given_back_all_the_same(
+    relay: Relay, far_host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    DockerHost.objects.update(executor_config={"timeout": 60})
+    with supervising.running("supervise", "--shutdown-timeout", "60", database_url=database_url) as command:
+        becomes(far_host, HostState.ONLINE)
+        relay.freeze()
+        wait_for_status(operations.submit(template, command="true"), "starting")
+        command.signal(signal.SIGTERM)
+        wait_until(lambda: "tallyman: master 1/1 hosts, stopping" in title(command), 5, "it to stop")
+        command.signal(signal.SIGUSR1)
+        wait_until(lambda: "role=worker" in command.log.partition("supervisor stops")[2], 5, "the list")
+        assert command.process.poll() is None, "it waits for what is under way"
+        before = time.monotonic()
+        command.signal(signal.SIGTERM)
+        assert command.process.wait(10) == 0
+        assert time.monotonic() - before < 3
+        assert "did not end in time" not in command.log
+    assert HostLease.objects.get().released_at is not None
+
+
+def title(command: supervising.Command) -> str:
+    return " ".join(psutil.Process(command.process.pid).cmdline())
 
 
 def test_what_is_cancelled_or_over_its_time_while_its_host_is_away_is_stopped_when_it_is_back(
