@@ -93,7 +93,10 @@ def not_now(host: HostFacts, needs: JobNeeds) -> str:
 
 def misfit(host: HostFacts, needs: JobNeeds) -> str:
     """Why it never will, as long as neither the host nor the template is changed."""
-    return next(filter(None, (check(host, needs) for check in _CHECKS)), "")
+    for check in _CHECKS:
+        if why := check(host, needs):
+            return why
+    return ""
 
 
 def _other_host(host: HostFacts, needs: JobNeeds) -> str:
