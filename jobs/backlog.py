@@ -76,9 +76,8 @@ def _by_kind(hosts: Sequence[DockerHost], waits_itself: Case) -> dict[str, int]:
 def _blockers(hosts: Sequence[DockerHost]) -> Iterator[tuple[Kind, Blocker | None]]:
     """Each kind of the jobs that are pending, and what keeps it from being taken."""
     blockers = Blockers(hosts, lambda host: obstacle(host) or "")
-    for host_id in [*(host.pk for host in hosts), None]:
-        for kind in kinds.pending(host_id):
-            yield kind, blockers.of(kind)
+    for kind in kinds.pending_anywhere():
+        yield kind, blockers.of(kind)
 
 
 def _columns(kind: Kind) -> tuple[Any, ...]:

@@ -76,9 +76,12 @@ class Blockers:
         # Of one template there may be as many kinds as limit keys, to which hosts do not look.
         key = (kind.host_key, kind.template_key, kind.override_image)
         if key not in self._seen:
-            hosts = self._hosts(kind)
-            refusals = {host.name: placement.why_not(host, kind.needs) for host in hosts}
-            fitting = [host for host in hosts if not placement.misfit(host, kind.needs)]
+            refusals, fitting = dict[str, str](), list[HostFacts]()
+            for host in self._hosts(kind):
+                misfit = placement.misfit(host, kind.needs)
+                refusals[host.name] = misfit or placement.not_now(host, kind.needs)
+                if not misfit:
+                    fitting.append(host)
             self._seen[key] = refusals, fitting
         return self._seen[key]
 

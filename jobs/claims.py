@@ -8,14 +8,13 @@ claim finds the lease gone. (A claim that only tested whether the lease exists l
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, models, transaction
-from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
 from hosts import leases
@@ -24,24 +23,21 @@ from hosts.identity import ProcessIdentity
 from hosts.ids import new_id
 from hosts.leases import Lease
 from hosts.models import DockerHost
-from jobs import batches, kinds, selection, spec
-from jobs.freezing import Taken, frozen_specs, recipe_version
+from jobs import batches, kinds, picks, selection, spec
+from jobs.freezing import Taken, frozen_specs
 from jobs.models import Attempt, ContainerJob, JobEvent
+from jobs.selection import Order, Share
 from jobs.states import AttemptState, JobStatus
 
-Model = TypeVar("Model", bound=models.Model)
 STAND_BACK_SECONDS = 2.0
-
-# A row that was made pending again by plain SQL runs once more, and never beside itself.
-_ATTEMPTS = "FROM jobs_attempt AS a WHERE a.job_id = jobs_containerjob.id"
-_NOTHING_OPEN = f"NOT EXISTS (SELECT 1 {_ATTEMPTS} AND a.state <> '{AttemptState.ENDED}')"
-_LAST_NUMBER = f"COALESCE((SELECT MAX(a.number) {_ATTEMPTS}), 0)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """How many jobs to take, and which: `oldest_first` passes over priority, so that none starves.
 
+    `saving`: an earlier claim of that kind had too little memory or CPUs for the oldest, so those that need
+    some go by age until it has them, and all others by priority; `saves_up` is called if that is so (still).
     `stand_back` says whether to leave shared jobs to a better host; asked only if there are some to take.
     `in_a_row`: the last claim took all it wanted, so there is more, most likely. Where not all jobs are
     alike, `free` is how many slots the host has, if not just as many as it is to take, and `look_again` is
@@ -54,6 +50,8 @@ class Wanted:
     in_a_row: bool = False
     stand_back: Callable[[], bool] = lambda: False
     oldest_first: bool = False
+    saving: bool = False
+    saves_up: Callable[[], None] = lambda: None
 
 
 def take_host(host_id: UUID, *, who: ProcessIdentity, even_expired: bool = True) -> Lease | None:
@@ -73,7 +71,8 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
     """
     if wanted.room <= 0:
         return []
-    pinned, shared, mixed = (True, None, False) if wanted.in_a_row else _claimable(host.id)
+    in_a_row = wanted.in_a_row and not wanted.oldest_first
+    pinned, shared, mixed = (True, None, False) if in_a_row else _claimable(host.id)
     if not (pinned or shared):
         return []
     with transaction.atomic(savepoint=not batches.is_whole()):
@@ -81,15 +80,26 @@ def claim(lease: Lease, host: DockerHost, wanted: Wanted, *, installation: UUID,
             # A statement of its own: the next one sees what was committed while this one waited, a pause too.
             leases.lock_current(lease)
         _write_ids_as_django_does()
-        claimed = []
-        if pinned and not mixed:
-            claimed = _pick(f"{_PINNED} AND {_ALIKE}", [_key(host.id)], wanted.room, wanted)
+        if wanted.oldest_first and pinned and shared and kinds.is_choosy(host):
+            mixed = True  # what is shared is not all for this host: selecting compares the ages
+        claimed = _pick_alike(host, wanted, shared=bool(shared)) if pinned and not mixed else []
         if room := wanted.room - len(claimed):
             _, shared, mixed = _claimable(host.id) if shared is None else (pinned, shared, mixed)
             claimed += _pick_more(host, room, wanted, shared=shared, mixed=mixed)
         if not claimed:
             return []
         return _open_attempts(claimed, lease, host, installation=installation, who=who)
+
+
+def _pick_alike(host: DockerHost, wanted: Wanted, *, shared: bool) -> list[Taken]:
+    """Jobs that are pinned, and alike. The oldest of all goes before them at its turn, if it is shared."""
+    pinned, key = f"{picks.PINNED} AND {picks.ALIKE}", _key(host.id)
+    older = (
+        _pick_shared(1, wanted, picks.older_than_pinned(), [key]) if wanted.oldest_first and shared else []
+    )
+    if len(older) == wanted.room:
+        return older
+    return older + picks.take(pinned, [key], wanted.room - len(older), oldest_first=wanted.oldest_first)
 
 
 def _pick_more(host: DockerHost, room: int, wanted: Wanted, *, shared: bool, mixed: bool) -> list[Taken]:
@@ -99,11 +109,11 @@ def _pick_more(host: DockerHost, room: int, wanted: Wanted, *, shared: bool, mix
     return _pick_shared(room, wanted) if shared else []
 
 
-def _pick_shared(room: int, wanted: Wanted) -> list[Taken]:
-    shared = f"{_SHARED} AND {_ALIKE}"
-    if not wanted.stand_back():
-        return _pick(shared, [], room, wanted)
-    return _pick(f"{shared} AND created_at < {_long_ago()}", [-STAND_BACK_SECONDS], room, wanted)
+def _pick_shared(room: int, wanted: Wanted, which: str = "TRUE", params: Sequence[Any] = ()) -> list[Taken]:
+    where, values = f"{picks.SHARED} AND {picks.ALIKE} AND {which}", [*params]
+    if wanted.stand_back():
+        where, values = f"{where} AND created_at < {picks.long_ago()}", [*values, -STAND_BACK_SECONDS]
+    return picks.take(where, values, room, oldest_first=wanted.oldest_first)
 
 
 def _pick_selected(host: DockerHost, room: int, wanted: Wanted) -> list[Taken]:
@@ -112,20 +122,23 @@ def _pick_selected(host: DockerHost, room: int, wanted: Wanted) -> list[Taken]:
         host,
         room,
         free=wanted.room if wanted.free is None else wanted.free,
-        oldest_first=wanted.oldest_first,
+        order=_order_of(wanted),
         stand_back_seconds=STAND_BACK_SECONDS,
     )
     if selected.stood_back or selected.is_contended:
         wanted.look_again()
-    claimed = []
+    if selected.saves_up:
+        wanted.saves_up()
+    alike: dict[tuple[Any, bool], list[Share]] = {}
     for share in selected.shares:
-        kind = share.kind
-        where, params = (_SHARED, []) if kind.host_key is None else (_PINNED, [kind.host_key])
-        params += [kind.template_key, kind.override_image, kind.limit_key, -share.least_age]
-        claimed += _pick(
-            f"{where} AND {_OF_KIND} AND created_at <= {_long_ago()}", params, share.count, wanted
-        )
-    return claimed
+        alike.setdefault((share.kind.host_key, share.oldest_first), []).append(share)
+    return [taken for shares in alike.values() for taken in picks.take_shares(shares)]
+
+
+def _order_of(wanted: Wanted) -> Order:
+    if wanted.oldest_first:
+        return Order.BY_AGE
+    return Order.SAVING if wanted.saving else Order.BY_PRIORITY
 
 
 def anything_claimable(host_id: UUID) -> bool:
@@ -139,8 +152,8 @@ def _claimable(host_id: UUID) -> tuple[bool, bool, bool]:
 
     And whether not all jobs are alike, so that each kind of them is to be looked at.
     """
-    due = f"EXISTS (SELECT 1 FROM jobs_containerjob WHERE {_WAITING}"
-    sql = f"SELECT {due} AND {_PINNED}), {due} AND {_SHARED}), {kinds.PARTICULAR}"
+    due = f"EXISTS (SELECT 1 FROM jobs_containerjob WHERE {picks.WAITING}"
+    sql = f"SELECT {due} AND {picks.PINNED}), {due} AND {picks.SHARED}), {kinds.PARTICULAR}"
     ((pinned, shared, mixed),) = batches.execute(sql, [_key(host_id)])
     return bool(pinned), bool(shared), bool(mixed)
 
@@ -151,95 +164,9 @@ def anything_shared() -> bool:
     return shared.exclude(not_before_at__gt=Now()).exists()
 
 
-_GOING = "NOT EXISTS (SELECT 1 FROM hosts_installation WHERE paused_at IS NOT NULL)"  # see hosts.pausing
-_WAITING = f"status = '{JobStatus.PENDING}' AND hold = '' AND {_GOING}"
-_PINNED, _SHARED = "docker_host_id = %s", "docker_host_id IS NULL"
-_OF_KIND = "template_id = %s AND override_image = %s AND limit_key = %s"
-# Said in the statement that takes them: a limit that was set a moment before holds for it.
-_ALIKE = f"NOT {kinds.PARTICULAR}"
-# What a frozen spec, an attempt and a run are made of.
-_PARTS = {
-    *("id", "template_id", "name", "override_image", "override_command", "override_environment"),
-    *("override_max_attempts", "override_retry_on", "override_start_deadline_seconds", "priority"),
-    *("created_at", "attempt_count", "infra_failure_count", "limit_key"),
-}
-_FIELDS = [field for field in ContainerJob._meta.concrete_fields if field.attname in _PARTS]
-_NEEDED = [field.attname for field in _FIELDS]
-
-
-def _long_ago() -> str:
-    return batches.later("%s")
-
-
-def _pick(where: str, params: list[Any], limit: int, wanted: Wanted) -> list[Taken]:
-    sql = _pick_sql(connection.vendor, where, oldest_first=wanted.oldest_first)
-    return [_taken(row) for row in batches.execute(sql, [*params, limit])]
-
-
-@cache
-def _pick_sql(vendor: str, where: str, *, oldest_first: bool) -> str:
-    # By the host too, which is all the same: PostgreSQL would sort all that wait for none, unless the order
-    # is the index's.
-    order = "docker_host_id, created_at" if oldest_first else "docker_host_id, priority DESC, created_at, id"
-    postgresql = vendor == "postgresql"
-    pick = (
-        f"SELECT id FROM jobs_containerjob WHERE {_WAITING} AND {where} "
-        f"AND (not_before_at IS NULL OR not_before_at <= {batches.now()}) AND {_NOTHING_OPEN} "
-        f"ORDER BY {order} LIMIT %s{' FOR UPDATE SKIP LOCKED' if postgresql else ''}"
-    )
-    # MATERIALIZED: as a plain subquery the planner may run the LIMIT again for every row, and take too many.
-    columns = ", ".join((*_NEEDED, "secret_environment"))
-    update = (
-        f"UPDATE jobs_containerjob SET status = '{JobStatus.STARTING}', "
-        f"attempt_count = {_LAST_NUMBER} + 1, started_at = NULL, not_before_at = NULL, pending_reason = '' "
-        f"WHERE id IN (SELECT id FROM pick) RETURNING {columns}"
-    )
-    if not postgresql:
-        return f"WITH pick AS ({pick}) {update}, NULL"
-    return (
-        f"WITH pick AS MATERIALIZED ({pick}), "
-        f"taken AS ({update}) SELECT taken.*, {recipe_version('taken.template_id')} FROM taken"
-    )
-
-
-def _taken(row: Sequence[Any]) -> Taken:
-    *values, secrets, version = row
-    read = [convert(value) for convert, value in zip(_converters(connection.vendor), values, strict=True)]
-    job = _instance(ContainerJob, dict(zip(_NEEDED, read, strict=True)))
-    return Taken(job, secrets or "", version)
-
-
-def _instance(model: type[Model], values: Mapping[str, Any], **related: Any) -> Model:
-    """A model as it was read with these columns. Its constructor goes through all its fields, at length."""
-    made = model.__new__(model)
-    made._state = ModelState()
-    made._state.db, made._state.adding = connection.alias, False
-    made._state.fields_cache.update(related)
-    made.__dict__.update(values)
-    return made
-
-
 @cache
 def _blank_attempt() -> dict[str, Any]:
     return {name: value for name, value in vars(Attempt()).items() if name not in {"_state", "id"}}
-
-
-@cache
-def _converters(_vendor: str) -> list[Callable[[Any], Any]]:
-    return [_converter(field) for field in _FIELDS]
-
-
-def _converter(field: Any) -> Callable[[Any], Any]:
-    """From what the database's driver reads of a column to what the model holds, as Django's own reads do."""
-    column = field.get_col(ContainerJob._meta.db_table)
-    steps = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
-
-    def convert(value: Any) -> Any:
-        for step in steps:
-            value = step(value, column, connection)
-        return value
-
-    return convert
 
 
 def _key(value: UUID) -> Any:
@@ -270,7 +197,7 @@ def _open_attempts(
             each["infra_retries"] = retries
     jobs = sorted((one.job for one in taken), key=lambda job: (-job.priority, job.created_at, job.id))
     attempts = [
-        _instance(
+        picks.instance(
             Attempt,
             {
                 **_blank_attempt(),

@@ -72,18 +72,31 @@ class JobNeeds:
     asks: frozenset[str] = frozenset()
     limits: tuple[str, ...] = ()
 
+    @property
+    def takes_room(self) -> bool:
+        """Whether it is counted as memory or CPUs of a host."""
+        return bool(self.memory_bytes or self.cpu_millis)
+
 
 # ── one host ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def why_not(host: HostFacts, needs: JobNeeds) -> str:
     """Why the host does not take such a job now, as what follows its name; empty if it does."""
-    return misfit(host, needs) or host.obstacle or shortage(host, needs)
+    return misfit(host, needs) or not_now(host, needs)
+
+
+def not_now(host: HostFacts, needs: JobNeeds) -> str:
+    """The same of a host that such a job fits."""
+    return host.obstacle or shortage(host, needs)
 
 
 def misfit(host: HostFacts, needs: JobNeeds) -> str:
     """Why it never will, as long as neither the host nor the template is changed."""
-    return next(filter(None, (check(host, needs) for check in _CHECKS)), "")
+    for check in _CHECKS:
+        if why := check(host, needs):
+            return why
+    return ""
 
 
 def _other_host(host: HostFacts, needs: JobNeeds) -> str:
@@ -198,7 +211,7 @@ def choose(
         needs = one.needs
         if any(left.get(limit, 1) <= 0 for limit in needs.limits):
             continue
-        if saving and (needs.memory_bytes or needs.cpu_millis):
+        if saving and needs.takes_room:
             continue
         if shortage(host, needs):
             saving = saving or one.waited_seconds >= SAVE_UP_SECONDS
@@ -209,6 +222,11 @@ def choose(
                 left[limit] -= 1
         chosen.append(one)
     return chosen
+
+
+def any_late(candidates: Iterable[Candidate], host: HostFacts) -> bool:
+    """Whether one of them has waited so long that room is saved up for it, and there is too little yet."""
+    return any(one.waited_seconds >= SAVE_UP_SECONDS and shortage(host, one.needs) for one in candidates)
 
 
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -82,18 +83,22 @@ def write(watch: ClaimWatch | None = None) -> int:
 def _write_by_kind(hosts: list[DockerHost], busy: set[UUID]) -> int:
     """The same where jobs differ in where they may run, or how many of them at once."""
     blockers = Blockers(hosts, host_reason)
-    changed = 0
-    for host_id in [*(host.pk for host in hosts), None]:
-        found = [(kind, blockers.of(kind)) for kind in kinds.pending(host_id)]
-        changed += kind_reasons.write(
-            host_id,
-            [(kind, blocker.text[:_MAX_LENGTH] if blocker else "") for kind, blocker in found],
-            calm=host_id not in busy if host_id else not busy,
-            otherwise=_NOT_TAKEN[:_MAX_LENGTH],
-            within=_TAKEN_WITHIN.total_seconds(),
-            most=_MOST_AT_ONCE,
-        )
-    return changed
+    calm, hurried = list[kind_reasons.Said](), list[kind_reasons.Said]()
+    known = {host.pk for host in hosts}
+    for kind in kinds.pending_anywhere():
+        pinned_to, blocker = kind.needs.pinned_to, blockers.of(kind)
+        if pinned_to and pinned_to not in known:
+            continue  # its host came in between
+        is_busy = pinned_to in busy if pinned_to else bool(busy)
+        said = kind, blocker.text[:_MAX_LENGTH] if blocker else ""
+        (hurried if is_busy else calm).append(said)
+    write = partial(
+        kind_reasons.write,
+        otherwise=_NOT_TAKEN[:_MAX_LENGTH],
+        within=_TAKEN_WITHIN.total_seconds(),
+        most=_MOST_AT_ONCE,
+    )
+    return write(calm, calm=True) + write(hurried, calm=False)
 
 
 def host_reason(host: DockerHost) -> str:

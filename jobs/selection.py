@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import cache, cached_property
 from typing import Any
 
@@ -19,6 +20,18 @@ from hosts.models import DockerHost
 from jobs import batches, facts, kinds, limits, placement
 from jobs.kinds import Kind
 from jobs.placement import Candidate, HostFacts
+
+
+class Order(Enum):
+    """Which jobs go first. `SAVING`: of those that need memory or CPUs the oldest, before all others."""
+
+    BY_PRIORITY = auto()
+    BY_AGE = auto()
+    SAVING = auto()
+
+    def is_by_age(self, kind: Kind) -> bool:
+        """Whether jobs of the kind go by age; they go before those that do not."""
+        return self is Order.BY_AGE or (self is Order.SAVING and kind.needs.takes_room)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,7 @@ class Share:
     kind: Kind
     count: int
     least_age: float
+    oldest_first: bool
 
 
 @dataclass(slots=True)
@@ -39,17 +53,17 @@ class Selection:
     """What to take, in this order, and why it may be worth while to look again soon.
 
     `stood_back`: a better host has some seconds for what was left; `is_contended`: others are claiming by
-    the same limits, so less was taken than there seemed to be.
+    the same limits, so less was taken than there seemed to be. `saves_up`: the oldest have waited long for
+    more memory or CPUs than there are, which was not asked of an order by priority.
     """
 
     shares: list[Share] = field(default_factory=list)
     stood_back: bool = False
     is_contended: bool = False
+    saves_up: bool = False
 
 
-def select(
-    host: DockerHost, room: int, *, free: int, oldest_first: bool, stand_back_seconds: float
-) -> Selection:
+def select(host: DockerHost, room: int, *, free: int, order: Order, stand_back_seconds: float) -> Selection:
     """Choose up to `room` jobs for the host, those pinned to it first; nothing is written yet.
 
     `free` is how many slots the host has, which may be more than it is to take now.
@@ -57,14 +71,12 @@ def select(
     own = facts.of_host(host.id)
     if own is None:
         return Selection()
-    return _Selector(own, room, free, oldest_first, stand_back_seconds).run()
+    return _Selector(own, room, free, order, stand_back_seconds).run()
 
 
 class _Selector:
-    def __init__(
-        self, own: HostFacts, room: int, free: int, oldest_first: bool, stand_back_seconds: float
-    ) -> None:
-        self._own, self._room, self._oldest_first = own, room, oldest_first
+    def __init__(self, own: HostFacts, room: int, free: int, order: Order, stand_back_seconds: float) -> None:
+        self._own, self._room, self._order = own, room, order
         self._mine = replace(own, free_slots=free)
         self._stand_back_seconds = stand_back_seconds
         self._selection = Selection()
@@ -72,22 +84,23 @@ class _Selector:
         self._least_ages: dict[tuple[Any, ...], float] = {}
 
     def run(self) -> Selection:
-        pinned, shared = kinds.pending(self._own.id), kinds.pending(None)
-        found = [kind for kind in (*pinned, *shared) if self._fits(kind)]
+        found = [kind for kind in kinds.pending(self._own.id) if self._fits(kind)]
         free = self._free({name for kind in found for name in kind.needs.limits})
         open_kinds = [kind for kind in found if all(free.get(name, 1) > 0 for name in kind.needs.limits)]
-        # All of one claim, those pinned to the host first: they have nowhere else to go.
-        open_kinds.sort(key=lambda kind: kind.host_key is None)
         self._kinds, self._ages = open_kinds, [self._least_age(kind) for kind in open_kinds]
-        candidates = self._candidates(pinned=True) + self._candidates(pinned=False)
+        candidates = self._candidates()
+        if self._order is not Order.BY_PRIORITY:
+            self._selection.saves_up = placement.any_late(candidates, self._own)
         chosen = self._choose(candidates, free)
         if concerned := {name for one in chosen for name in one.needs.limits if name in free}:
             chosen = self._choose_locked(candidates, free, concerned, len(chosen))
         counts = Counter(one.kind for one in chosen)
-        self._selection.shares = [
-            Share(self._kinds[number], count, self._ages[number]) for number, count in counts.items()
-        ]
+        self._selection.shares = [self._share(number, count) for number, count in counts.items()]
         return self._selection
+
+    def _share(self, number: int, count: int) -> Share:
+        kind = self._kinds[number]
+        return Share(kind, count, self._ages[number], oldest_first=self._order.is_by_age(kind))
 
     def _fits(self, kind: Kind) -> bool:
         # Of one template there may be as many kinds as limit keys, to which hosts do not look.
@@ -114,11 +127,12 @@ class _Selector:
 
     # ── jobs of these kinds ───────────────────────────────────────────────────────────────────────────────
 
-    def _candidates(self, *, pinned: bool) -> list[Candidate]:
+    def _candidates(self) -> list[Candidate]:
         """The first due jobs of each kind, in the order in which they are to be taken."""
-        some = [number for number, kind in enumerate(self._kinds) if (kind.host_key is not None) is pinned]
-        if not some:
-            return []
+        groups: dict[tuple[bool, bool], list[int]] = {}
+        for number, kind in enumerate(self._kinds):
+            group = kind.host_key is not None, self._order.is_by_age(kind)
+            groups.setdefault(group, []).append(number)
         found = [
             Candidate(
                 key=key,
@@ -128,11 +142,19 @@ class _Selector:
                 created_at=created_at,
                 waited_seconds=float(waited),
             )
-            for number, key, priority, created_at, waited in self._due(some, pinned=pinned)
+            for (pinned, oldest_first), some in groups.items()
+            for number, key, priority, created_at, waited in self._due(
+                some, pinned=pinned, oldest_first=oldest_first
+            )
         ]
-        if self._oldest_first:
-            return sorted(found, key=lambda one: (one.created_at, one.key))
-        return sorted(found, key=lambda one: (-one.priority, one.created_at, one.key))
+        return sorted(found, key=self._rank)
+
+    def _rank(self, one: Candidate) -> tuple[Any, ...]:
+        kind = self._kinds[one.kind]
+        if self._order.is_by_age(kind):
+            return 0, False, 0, one.created_at, one.key
+        # Those pinned to the host first: they have nowhere else to go.
+        return 1, kind.host_key is None, -one.priority, one.created_at, one.key
 
     def _least_age(self, kind: Kind) -> float:
         if kind.host_key is not None:
@@ -148,7 +170,7 @@ class _Selector:
     def _others(self) -> list[HostFacts]:
         return facts.of_others(self._own.id)
 
-    def _due(self, some: Sequence[int], *, pinned: bool) -> Iterable[Any]:
+    def _due(self, some: Sequence[int], *, pinned: bool, oldest_first: bool) -> Iterable[Any]:
         chosen = [self._kinds[number] for number in some]
         host = [chosen[0].host_key] if pinned else []
         if connection.vendor == "postgresql":
@@ -159,9 +181,9 @@ class _Selector:
                 [kind.limit_key for kind in chosen],
                 [self._ages[number] for number in some],
             ]
-            sql = _due_sql(pinned=pinned, oldest_first=self._oldest_first)
+            sql = _due_sql(pinned=pinned, oldest_first=oldest_first)
             return batches.execute(sql, [*columns, *host, self._room])
-        sql = _due_sql_of_one(pinned=pinned, oldest_first=self._oldest_first)
+        sql = _due_sql_of_one(pinned=pinned, oldest_first=oldest_first)
         rows: list[Any] = []
         for number, kind in zip(some, chosen, strict=True):
             of_kind = [kind.template_key, kind.override_image, kind.limit_key, -self._ages[number]]

@@ -17,10 +17,14 @@ from admin_ui.live_logs import rows, search
 from admin_ui.live_logs.search import BadSearch, Search
 from admin_ui.pages import base
 from admin_ui.streaming import download as as_file
+from hosts.errors import ConfigurationError
+from hosts.executors import registry
+from hosts.models import DockerHost
 from jobs import log_watch
 from jobs.log_lines import Lines
 from jobs.log_text import strip_ansi
 from jobs.models import Attempt, ContainerJob
+from jobs.states import AttemptState
 from supervisor.processes import is_supervised
 
 PERMISSION = "jobs.view_containerjob"
@@ -59,7 +63,7 @@ def _head(job: ContainerJob, attempt: Attempt | None) -> dict[str, Any]:
 def viewer_context(request: HttpRequest, job: ContainerJob, attempt: Attempt | None) -> dict[str, Any]:
     """What `admin_ui/_log_viewer.html` needs, in a page with `_log_assets.html` in its block `scripts`.
 
-    Include it outside of live parts: its script draws it, and would be drawn over. Three queries.
+    Include it outside of live parts: its script draws it, and would be drawn over. Four queries.
     """
     numbers = list(job.attempts.order_by("number").values_list("number", flat=True))
     reason = "" if attempt else waiting.pending_reason(job, supervised=is_supervised())
@@ -70,8 +74,24 @@ def viewer_context(request: HttpRequest, job: ContainerJob, attempt: Attempt | N
         "log_stream": _stream(request),
         "log_streams": [(name, label) for name, label in _labels().items()],
         "log_waits": reason,
+        "log_silence": _silence(attempt),
         "log_socket": f"/ws/jobs/{job.pk}/log/",
     }
+
+
+def _silence(attempt: Attempt | None) -> str:
+    """Why nothing is seen of what a job writes that has not ended; empty if its executor tells it."""
+    if attempt is None or attempt.state == AttemptState.ENDED:
+        return ""
+    kind = DockerHost.objects.values_list("executor_type", flat=True).get(pk=attempt.host_id)
+    try:
+        can = registry.capabilities(kind)
+    except ConfigurationError:  # where its worker runs it may be known
+        return ""
+    says = {"executor": registry.label(kind)}
+    if not can.logs:
+        return _("%(executor)s does not tell what a job writes.") % says
+    return "" if can.live_logs else _("%(executor)s tells what a job wrote once it has ended.") % says
 
 
 def _labels() -> dict[str, str]:

@@ -35,7 +35,6 @@ class Capabilities:
     an executor cannot do is not given to it.
     """
 
-    pull: bool = False
     hints: bool = False
     logs: bool = _way("tell what a job wrote")
     live_logs: bool = _way("tell what a job writes before it has ended")
@@ -43,6 +42,7 @@ class Capabilities:
     stop: bool = _way("stop a job, neither by cancel nor after timeout_seconds")
     lists: bool = False
     starts_later: bool = False
+    pull: bool = _way("choose when an image is pulled (pull_policy)")
 
     signals: bool = _wish("send any other signal than TERM and KILL (stop_signal)")
     working_directory: bool = _wish("set the working directory")

@@ -6,6 +6,7 @@ setting that is not declared can still be given as JSON.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,3 +34,12 @@ class ConfigField:
     default: Any = None
     choices: tuple[str, ...] = ()
     is_advanced: bool = False
+
+
+def unknown(config: Mapping[str, Any], fields: Iterable[ConfigField]) -> list[str]:
+    """A sentence for each setting that is none of the fields: it is misspelt, most likely."""
+    known = {one.name for one in fields} | {ADDRESS}
+    return [
+        f"There is no setting {name}. Known are: {', '.join(sorted(known))}."
+        for name in sorted(config.keys() - known)
+    ]

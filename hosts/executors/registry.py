@@ -43,7 +43,14 @@ _EXTRAS = {"cloudrun": "tallyman[cloudrun]", "fargate": "tallyman[fargate]"}
 
 def paths() -> dict[str, str]:
     """The dotted path of each executor's class, by its kind; names that cannot be stored are left out."""
-    found = {**_installed()[0], **EXECUTORS, **_configured()}
+    named = (_installed()[0], EXECUTORS, _configured())
+    return dict(_usable(*(frozenset(one.items()) for one in named)))
+
+
+@lru_cache(maxsize=16)
+def _usable(*named: frozenset[tuple[str, str]]) -> Mapping[str, str]:
+    """Those whose names can be stored; claims ask for each host and kind of job. The last ones win."""
+    found = {kind: path for some in named for kind, path in some}
     return {kind: path for kind, path in found.items() if _KIND.fullmatch(kind)}
 
 

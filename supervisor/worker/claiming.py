@@ -20,6 +20,31 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+OLDEST_FIRST_EVERY = 8
+
+
+@dataclass(slots=True)
+class Fairness:
+    """When age goes before priority, so that nothing waits for ever: at one of so many claims.
+
+    Only those count that took something. What is too large for the room that there is by then has its turn
+    until there is enough: others that need memory or CPUs would take whatever gets free.
+    """
+
+    saving: bool = False
+    _claims: int = 0
+
+    @property
+    def oldest_first(self) -> bool:
+        """Whether the next claim goes by age."""
+        return self._claims % OLDEST_FIRST_EVERY == OLDEST_FIRST_EVERY - 1
+
+    def note(self, taken: int, *, saves_up: bool) -> None:
+        """Take note of a claim that was answered: how many it took, and whether it keeps room for one."""
+        self.saving = saves_up if self.oldest_first or self.saving else False
+        self._claims += bool(taken)
+
+
 @dataclass(slots=True)
 class Claim:
     """Up to `room` jobs for the host, which has `free` slots. `stood_back`: it left some for now."""
@@ -27,9 +52,10 @@ class Claim:
     host: DockerHost
     room: int
     free: int
+    fairness: Fairness
     in_a_row: bool
-    oldest_first: bool
     stood_back: bool = False
+    saves_up: bool = False
 
     def ask(self, lease: Lease, settings: WorkerSettings) -> list[Attempt]:
         """The attempts of the jobs that were had."""
@@ -39,9 +65,14 @@ class Claim:
             look_again=self._look_again,
             in_a_row=self.in_a_row,
             stand_back=self._stand_back,
-            oldest_first=self.oldest_first,
+            oldest_first=self.fairness.oldest_first,
+            saving=self.fairness.saving,
+            saves_up=self._save_up,
         )
         return claims.claim(lease, self.host, wanted, installation=settings.installation, who=settings.who)
+
+    def _save_up(self) -> None:
+        self.saves_up = True
 
     def _look_again(self) -> None:
         self.stood_back = True

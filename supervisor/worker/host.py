@@ -25,7 +25,7 @@ from jobs import claims
 from jobs.models import Attempt, ContainerJob
 from supervisor.worker import hints, ledger, progress, stopping
 from supervisor.worker.breadcrumb import NOBODY
-from supervisor.worker.claiming import Claim, Refill
+from supervisor.worker.claiming import Claim, Fairness, Refill
 from supervisor.worker.dispatch import Dispatcher
 from supervisor.worker.engine import Engine
 from supervisor.worker.gathering import CLAIM_HELD_SECONDS, Gathering
@@ -43,7 +43,6 @@ logger = structlog.get_logger(__name__)
 
 _TAKE_AGAIN_SECONDS = 1.0
 _MAKE_AGAIN_SECONDS = 5.0
-_OLDEST_FIRST_EVERY = 8
 _LOOK_AGAIN_SECONDS = 0.5
 _ASK_FOR_ROOM_SECONDS = 0.2
 _REMOVED_SECONDS = 0.1
@@ -70,7 +69,7 @@ class HostWorker:
         self._crowded = self._claim_held = self._stood_back = self._in_a_row = self._refilled = False
         self._shares_room = True  # as long as nobody was asked
         self._gathering = Gathering()
-        self._claims, self._crumb = 0, settings.crumbs.main
+        self._fairness, self._crumb = Fairness(), settings.crumbs.main
         self._slack = min(SLACK_SECONDS, settings.poll_interval_seconds / 4)
         self._log = logger.bind(host=host.name)
 
@@ -317,15 +316,14 @@ class HostWorker:
         return Refill(partial(leases.lock_current, lease), claim, claimed)
 
     def _next_claim(self, room: int, free: int) -> Claim:
-        self._claims += 1
-        oldest_first = self._claims % _OLDEST_FIRST_EVERY == 0
-        return Claim(self.host, room, free, in_a_row=self._in_a_row, oldest_first=oldest_first)
+        return Claim(self.host, room, free, self._fairness, in_a_row=self._in_a_row)
 
     def _claimed(self, claim: Claim, attempts: list[Attempt], now: float) -> None:
         for attempt in attempts:
             self.runs[attempt.id] = Run.of(attempt, infra_failures=attempt.job.infra_failure_count)
             self.claimed_count += 1
             self._log.info("attempt claimed", job=str(attempt.job_id), attempt=attempt.number)
+        self._fairness.note(len(attempts), saves_up=claim.saves_up)
         self._in_a_row = len(attempts) == claim.room
         ledger.note_start_deadlines([self.runs[attempt.id] for attempt in attempts], now)
         self._stood_back = claim.stood_back and claims.anything_shared()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.messages import get_messages
 from django.core.exceptions import ValidationError
+from django.urls import reverse
 
 from hosts.models import DockerHost
 from jobs import needs, operations
@@ -28,7 +29,8 @@ def here() -> DockerHost:
 
 @pytest.fixture(autouse=True)
 def own(settings, tmp_path) -> None:
-    settings.TALLYMAN_EXECUTORS = {"mine": f"{own_executors.__name__}.MyCustomExecutor"}
+    names = {"mine": "MyCustomExecutor", "watched": "Watched"}
+    settings.TALLYMAN_EXECUTORS = {kind: f"{own_executors.__name__}.{name}" for kind, name in names.items()}
     settings.TALLYMAN_ALLOW_PROCESS_EXECUTOR = True
     settings.TALLYMAN_PROCESS_ROOT = tmp_path
 
@@ -107,3 +109,20 @@ def test_what_was_launched_where_nothing_can_be_stopped_cannot_be_cancelled():
     with pytest.raises(operations.Refused, match="host m cannot stop what it has launched"):
         operations.cancel(runs.job_id, who="ann")
     assert ContainerJob.objects.get(pk=runs.job_id).cancel_requested_at is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "words"),
+    [
+        ("mine", AttemptState.RUNNING, "MyCustomExecutor does not tell what a job writes."),
+        ("watched", AttemptState.RUNNING, "MyCustomExecutor tells what a job wrote once it has ended."),
+        ("docker", AttemptState.RUNNING, "Nothing was written yet."),
+        ("elsewhere", AttemptState.RUNNING, "Nothing was written yet."),
+        ("mine", AttemptState.ENDED, "Nothing was written yet."),
+    ],
+)
+def test_the_log_of_a_running_job_says_why_there_is_none_of_it_yet(admin_client, kind, state, words):
+    outcome = "succeeded" if state == AttemptState.ENDED else ""
+    attempt = make_attempt(state, host=make_host("m", executor_type=kind), outcome=outcome)
+    page = admin_client.get(reverse("admin:job_log", args=[attempt.job_id])).content.decode()
+    assert f'data-nothing-yet="{words}"' in page

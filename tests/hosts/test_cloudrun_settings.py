@@ -54,6 +54,7 @@ def test_the_specifications_example_is_right():
         ("credentials_json", '{"type": "external_account"}', "credentials_json must be"),
         ("credentials_json", {"type": "service_account"}, "credentials_json must be"),
         ("logging_url", "logging", "logging_url must be"),
+        ("service_acount", "a@b.c", "There is no setting service_acount. Known are: base_url, cpu_limit"),
     ],
 )
 def test_a_wrong_setting_is_named(key: str, value: Any, words: str):

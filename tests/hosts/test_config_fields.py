@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hosts.errors import ExecutorFailed
 from hosts.executors import registry
+from hosts.executors.cloudrun import configuration as cloudrun_configuration
 from hosts.executors.config_fields import ADDRESS, ConfigField
-from hosts.executors.contract import ContainerExecutor
+from hosts.executors.contract import ContainerExecutor, HostView
+from hosts.executors.docker import endpoint, images
+from hosts.executors.docker import spec as docker_spec
+from hosts.executors.fargate import configuration as fargate_configuration
+from hosts.executors.process import configuration as process_configuration
+from hosts.executors.swarm import spec as swarm_spec
+from tests.support.containers import host_view, job_view
 
+ID = uuid.UUID(int=1)
 KINDS = ("cloudrun", "docker", "fargate", "process", "swarm")
 NEEDED: dict[str, dict[str, Any]] = {
     "cloudrun": {"project": "my-project", "region": "us-central1"},
@@ -30,6 +41,37 @@ def test_every_default_and_choice_is_accepted(kind: str) -> None:
     for one in fields:
         for choice in one.choices:
             assert registry.settings_problems(kind, url, {**config, one.name: choice}) == []
+
+
+def view(kind: str, config: dict[str, Any]) -> HostView:
+    return replace(host_view("unix:///run/x.sock", kind=kind, **config), id=ID, installation=ID)
+
+
+JOB = job_view("true", template={"memory_limit": 64})
+# What the settings of each kind come to.
+EFFECTS: dict[str, Callable[[HostView], Any]] = {
+    "cloudrun": lambda host: cloudrun_configuration.Settings.of("", host.config),
+    "docker": lambda host: (
+        endpoint.endpoint_from(host.name, host.base_url, host.config),
+        docker_spec.create_body(host, JOB),
+        replace(images.PullSettings.of(host.config), config={}),
+    ),
+    "fargate": lambda host: fargate_configuration.Settings.of(host),
+    "process": lambda host: process_configuration.timeout_of(host.config),
+    "swarm": lambda host: (
+        endpoint.endpoint_from(host.name, host.base_url, host.config),
+        swarm_spec.create_body(host, JOB, []),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_default_is_what_holds_if_nothing_is_said(kind: str) -> None:
+    """Forms show it, and do not store it: another one could not be chosen, and would be believed."""
+    defaults = {one.name: one.default for one in registry.config_fields(kind) if one.default is not None}
+    needed, effect = NEEDED.get(kind, {}), EFFECTS[kind]
+    assert defaults
+    assert effect(view(kind, needed)) == effect(view(kind, {**needed, **defaults}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,15 +94,11 @@ def test_names_are_given_once_and_secrets_are_kept_as_such(kind: str) -> None:
 
 
 def test_every_setting_that_fargate_knows_but_objects_has_a_field() -> None:
-    from hosts.executors.fargate import configuration
-
     declared = {one.name for one in registry.config_fields("fargate")}
-    assert configuration._RULES.keys() - declared == {ADDRESS, "repository_credentials", "tags"}
+    assert fargate_configuration._RULES.keys() - declared == {ADDRESS, "repository_credentials", "tags"}
 
 
 def test_every_setting_that_docker_knows_but_logins_has_a_field() -> None:
-    from hosts.executors.docker import endpoint
-
     declared = {one.name for one in registry.config_fields("docker")}
     assert endpoint._KNOWN_KEYS - declared == {"registries"}
     assert declared <= endpoint._KNOWN_KEYS

@@ -69,13 +69,15 @@ def test_a_definition_that_somebody_deregistered_is_registered_anew(aws: Aws) ->
 
 
 def test_what_runs_is_what_the_job_says(aws: Aws) -> None:
-    executor = executor_of(aws, execution_role_arn="arn:aws:iam::1:role/x", assign_public_ip="ENABLED")
+    roles = {"execution_role_arn": "arn:aws:iam::1:role/x", "task_role_arn": "arn:aws:iam::1:role/y"}
+    executor = executor_of(aws, **roles, assign_public_ip="ENABLED", platform_version="1.4.0")
     template = {"memory_limit": 700, "cpu_limit": 0.5, "working_directory": "/srv", "stop_grace_seconds": 45}
     job = job_view(command=("sh", "-c", "exit 3"), environment={"B": "2", "A": "1"}, template=template)
     launched(executor, job)
     definition = _asked(aws, "RegisterTaskDefinition")
     assert (definition["cpu"], definition["memory"]) == ("512", "1024")
     assert definition["executionRoleArn"] == "arn:aws:iam::1:role/x"
+    assert definition["taskRoleArn"] == "arn:aws:iam::1:role/y"
     (container,) = definition["containerDefinitions"]
     assert container["memory"] == 700
     assert (container["workingDirectory"], container["stopTimeout"]) == ("/srv", 45)
@@ -97,6 +99,7 @@ def test_what_runs_is_what_the_job_says(aws: Aws) -> None:
         }
     ]
     assert (run["clientToken"], run["launchType"]) == (str(job.attempt_id), "FARGATE")
+    assert (run["cluster"], run["platformVersion"]) == (CLUSTER, "1.4.0")
     assert run["startedBy"] == f"tallyman-{INSTALLATION}"
     assert run["networkConfiguration"]["awsvpcConfiguration"] == {
         "subnets": [aws.subnet],

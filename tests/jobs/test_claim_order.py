@@ -60,6 +60,39 @@ def test_the_oldest_goes_first_when_that_is_asked_for(host):
     assert names(host, room=1, oldest_first=True) == ["oldest"]
 
 
+@pytest.mark.parametrize("policy", [{}, {"images": ["*"]}], ids=["takes all", "is choosy"])
+class TestPinnedAndShared:
+    """Pinned jobs go first, but even a stream of them without an end keeps no shared one waiting for ever."""
+
+    def test_the_oldest_goes_first_whether_it_is_pinned_or_not(self, host, policy):
+        DockerHost.objects.update(policy=policy)
+        host.refresh_from_db()
+        submit("shared", 1)
+        submit("shared, later", 9, priority=5)
+        for number in range(2, 5):
+            submit(f"pinned {number}", number, host=host, priority=9)
+        lease = take(host)
+        taken = [[one.job.name for one in claim(lease, host, 1)]]
+        for room in (1, 1, 10):
+            taken.append([one.job.name for one in claim(lease, host, room, oldest_first=True)])
+        assert taken[:3] == [["pinned 2"], ["shared"], ["pinned 3"]]
+        assert sorted(taken[3]) == ["pinned 4", "shared, later"]
+
+    def test_a_pinned_job_that_is_not_due_counts_for_nothing(self, host, policy):
+        DockerHost.objects.update(policy=policy)
+        host.refresh_from_db()
+        submit("pinned", 0, host=host, not_before_at=Now() + timedelta(hours=1))
+        submit("pinned, due", 2, host=host)
+        submit("shared", 1)
+        assert names(host, room=1, oldest_first=True) == ["shared"]
+
+
+def test_the_oldest_of_the_shared_ones_is_left_to_a_better_host_for_as_long_as_any(host):
+    make_job(name="shared", created_at=Now() - timedelta(seconds=1))
+    make_job(name="pinned", host=host)
+    assert names(host, room=2, oldest_first=True, stand_back=True) == ["pinned"]
+
+
 def test_jobs_pinned_to_the_host_go_before_shared_ones(host):
     submit("shared and urgent", priority=9)
     submit("pinned", 5, host=host)

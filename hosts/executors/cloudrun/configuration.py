@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hosts.executors.cloudrun import resources
-from hosts.executors.config_fields import ADDRESS, ConfigField
+from hosts.executors.config_fields import ADDRESS, ConfigField, unknown
 
 TIMEOUT_SECONDS = 30.0
 SETTLE_SECONDS = 8.0
@@ -161,7 +161,7 @@ def retries(config: Mapping[str, Any]) -> int | None:
 def problems(base_url: str, config: Mapping[str, Any]) -> list[str]:
     """Sentences that say what is wrong with a host's settings; empty when nothing is."""
     found = [*_misspelt(config), *_urls(base_url, config), *_numbers(config)]
-    return [*found, *resources.problems(config)]
+    return [*found, *resources.problems(config), *unknown(config, FIELDS)]
 
 
 def _misspelt(config: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from hosts.executors.config_fields import ADDRESS, ConfigField
+from hosts.executors.config_fields import ADDRESS, ConfigField, unknown
 
 _SCHEME = "process://"
 _TIMEOUT_SECONDS = 30.0
@@ -56,7 +56,7 @@ def problems(base_url: str, config: Mapping[str, Any]) -> list[str]:
         found.append(f"The URL says {path!r} and root says {root!r}; give one of the two, or the same.")
     if timeout is not None and not _is_positive(timeout):
         found.append("timeout must be a number of seconds above 0.")
-    return found
+    return [*found, *unknown(config, FIELDS)]
 
 
 def _is_positive(value: object) -> bool:

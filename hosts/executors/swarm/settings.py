@@ -21,7 +21,7 @@ FIELDS = (
         name="reserve",
         label="Reserve what limits say",
         kind="flag",
-        default=False,
+        default=True,
         help="A node is given no more jobs than its memory and CPUs are enough for.",
     ),
 )

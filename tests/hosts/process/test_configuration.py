@@ -37,6 +37,7 @@ def test_good_settings(base_url: str, config: dict[str, Any]) -> None:
         ("process:///one", {"root": "/other"}),
         ("", {"timeout": 0}),
         ("", {"timeout": "soon"}),
+        ("", {"tiemout": 5}),
     ],
 )
 def test_bad_settings_are_named(base_url: str, config: dict[str, Any]) -> None:
