@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from hosts.identity import ProcessIdentity
+from jobs.kept_containers import Keep
 from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.orphans import Reap
 
@@ -19,6 +20,6 @@ class WorkerSettings:
     who: str
     poll_interval_seconds: float = 5.0
     concurrency: int | None = None
-    retention_hours: float = 0.0
+    keep: Keep = field(default_factory=Keep)
     crumbs: Breadcrumbs = field(default_factory=Breadcrumbs, compare=False)
     reap: Reap = field(default_factory=Reap)
