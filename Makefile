@@ -23,7 +23,7 @@ up: .venv/base ## run everything on http://127.0.0.1:8000/ (PORT=...), until Ctr
 test: .venv/dev ## run the tests on SQLite and on PostgreSQL (TESTARGS="tests/jobs -x")
 	@$(BIN)/python -m tests $(TESTARGS)
 
-soak: .venv/dev ## run the tests that take long (TALLYMAN_CHAOS_JOBS=1000 TALLYMAN_CHAOS_SEEDS=3)
+soak: .venv/dev ## run the tests that take long (sizes: tests/faults/soak.py)
 	@TALLYMAN_TEST_DATABASES=postgres $(BIN)/python -m tests -n0 -m soak -rA $(TESTARGS)
 
 bench: .venv/bench ## measure, and note the numbers in bench/README.md (BENCHARGS="claims logs")

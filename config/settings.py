@@ -46,8 +46,9 @@ TALLYMAN_WORKER_MAX_JOBS: int = env.whole("TALLYMAN_WORKER_MAX_JOBS", 0)
 TALLYMAN_WORKER_MAX_MEMORY_BYTES: int = env.whole("TALLYMAN_WORKER_MAX_MEMORY_BYTES", 1024**3)
 # What a supervisor that is sent HUP looks at, beside its code, to see whether it must start anew.
 TALLYMAN_SETTINGS_FILES: list[Path] = _environment.files()
-# How long the container of an ended job is kept on its engine.
+# How long the container of an ended job is kept on its engine, and how many of them on each host (0: all).
 TALLYMAN_RETENTION_HOURS: float = env.number("TALLYMAN_RETENTION_HOURS", 0.0)
+TALLYMAN_RETENTION_COUNT: int = env.whole("TALLYMAN_RETENTION_COUNT", 0)
 # Containers of ours of which no row tells: only reported, or removed once they have been seen that long.
 TALLYMAN_REAP: str = env.choice("TALLYMAN_REAP", "report", among=("report", "remove"))
 TALLYMAN_REAP_AFTER_MINUTES: float = env.number("TALLYMAN_REAP_AFTER_MINUTES", 10.0)
@@ -56,7 +57,9 @@ TALLYMAN_REAP_AFTER_MINUTES: float = env.number("TALLYMAN_REAP_AFTER_MINUTES", 1
 TALLYMAN_KEEP_JOBS_DAYS: float = env.number("TALLYMAN_KEEP_JOBS_DAYS", 0.0)
 TALLYMAN_KEEP_JOBS_COUNT: int = env.whole("TALLYMAN_KEEP_JOBS_COUNT", 0)
 TALLYMAN_KEEP_LOGS_DAYS: float = env.number("TALLYMAN_KEEP_LOGS_DAYS", 0.0)
+TALLYMAN_KEEP_LOGS_COUNT: int = env.whole("TALLYMAN_KEEP_LOGS_COUNT", 0)
 TALLYMAN_KEEP_SAMPLES_DAYS: float = env.number("TALLYMAN_KEEP_SAMPLES_DAYS", 30.0)
+TALLYMAN_KEEP_SAMPLES_COUNT: int = env.whole("TALLYMAN_KEEP_SAMPLES_COUNT", 0)
 TALLYMAN_KEEP_TALLIES_DAYS: float = env.number("TALLYMAN_KEEP_TALLIES_DAYS", 400.0)
 
 # Where supervisors show those beside them that they live (`supervise --probe`), and a port for the others.

@@ -32,6 +32,21 @@ def oldest(model: type[models.Model], moment: str, *, days: float) -> list[Any]:
     return [key for key, is_old in rows.values_list("pk", "is_old")[:MAX_ROWS] if is_old]
 
 
+def oldest_kept(model: type[models.Model], count: int) -> Any:
+    """The key of the oldest of the newest `count` rows; None if there are fewer."""
+    keys = model._default_manager.order_by("-pk").values_list("pk", flat=True)
+    return keys[count - 1 : count].first()
+
+
+def drop_before(model: type[models.Model], key: Any) -> int:
+    """Delete up to MAX_ROWS rows that are older than the one of that key, oldest first; how many."""
+    rows = model._default_manager.filter(pk__lt=key).order_by("pk")
+    due = list(rows.values_list("pk", flat=True)[:MAX_ROWS])
+    if due:
+        model._default_manager.filter(pk__in=due).delete()
+    return len(due)
+
+
 def drop_samples(days: float) -> int:
     """Delete a batch of old readings of hosts; how many."""
     return drop_oldest(HostSample, "at", days=days)

@@ -18,12 +18,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat, Left, Now, Trim
 
 from hosts import retention
 from hosts.leases import Lease
-from hosts.models import HostLease
+from hosts.models import HostLease, HostSample
 from jobs import totals
 from jobs.models import Attempt, ContainerExecution, ContainerJob, LogChunk, UsageSample
 from jobs.models.job import Hold
@@ -41,12 +41,17 @@ _NOTE_OF_JOBS = "Deleted by retention, which deletes the job next."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How long what is kept, and how many ended jobs; 0: without limit."""
+    """How long what is kept, and how many of it, the newest first; 0: without limit.
+
+    Logs are counted by launches, and of samples as many readings of containers as of hosts are kept.
+    """
 
     jobs_days: float = 0.0
     jobs_count: int = 0
     logs_days: float = 0.0
+    logs_count: int = 0
     samples_days: float = 0.0
+    samples_count: int = 0
     tallies_days: float = 0.0
 
     @classmethod
@@ -56,7 +61,9 @@ class Policy:
             jobs_days=settings.TALLYMAN_KEEP_JOBS_DAYS,
             jobs_count=settings.TALLYMAN_KEEP_JOBS_COUNT,
             logs_days=settings.TALLYMAN_KEEP_LOGS_DAYS,
+            logs_count=settings.TALLYMAN_KEEP_LOGS_COUNT,
             samples_days=settings.TALLYMAN_KEEP_SAMPLES_DAYS,
+            samples_count=settings.TALLYMAN_KEEP_SAMPLES_COUNT,
             tallies_days=settings.TALLYMAN_KEEP_TALLIES_DAYS,
         )
 
@@ -68,7 +75,7 @@ class Sweep:
         self._policy = policy
         self.deleted: Counter[str] = Counter()
         self._batches: deque[Callable[[], bool]] = deque(self._due())
-        self._oldest_kept: UUID | None = None
+        self._oldest_kept: dict[str, Any] = {}
 
     def step(self) -> bool:
         """Delete one batch, of each kind in turn; False when nothing is left that can be deleted now."""
@@ -86,7 +93,12 @@ class Sweep:
         if policy.jobs_days:
             yield lambda: self._jobs(Q(completed_at__lt=Now() - timedelta(days=policy.jobs_days)))
         if policy.logs_days:
-            yield self._logs
+            yield self._old_logs
+        if policy.logs_count:
+            yield self._logs_over_count
+        if policy.samples_count:
+            yield lambda: self._readings_over_count(UsageSample)
+            yield lambda: self._readings_over_count(HostSample)
         if policy.samples_days:
             yield lambda: self._count("readings", _drop_readings(policy.samples_days))
             yield lambda: self._count("readings", retention.drop_samples(policy.samples_days))
@@ -99,15 +111,19 @@ class Sweep:
             self.deleted[kind] += count
         return count > 0
 
+    def _oldest(self, kind: str, find: Callable[[], Any]) -> Any:
+        """The key of the oldest one that is kept: looked up once, as it is as many rows into an index."""
+        if self._oldest_kept.get(kind) is None:
+            self._oldest_kept[kind] = find()
+        return self._oldest_kept[kind]
+
     def _jobs_over_count(self) -> bool:
-        if self._oldest_kept is None:  # looked up once: it is as many rows into the index as are kept
-            place = self._policy.jobs_count - 1
-            newest = ContainerJob.objects.filter(completed_at__isnull=False).order_by("-completed_at")
-            self._oldest_kept = newest.values_list("pk", flat=True)[place : place + 1].first()
-        if self._oldest_kept is None:
+        newest = ContainerJob.objects.filter(completed_at__isnull=False).order_by("-completed_at")
+        oldest = self._oldest("jobs", lambda: _place(newest, self._policy.jobs_count))
+        if oldest is None:
             return False
         # By its own column: SQLite compares texts, and a moment read from one is written in another way.
-        kept = ContainerJob.objects.filter(pk=self._oldest_kept).values("completed_at")
+        kept = ContainerJob.objects.filter(pk=oldest).values("completed_at")
         return self._jobs(Q(completed_at__lt=Subquery(kept)))
 
     def _jobs(self, old: Q) -> bool:
@@ -124,16 +140,42 @@ class Sweep:
             ContainerJob.objects.filter(pk__in=jobs).delete()
         return self._count("jobs", len(jobs))
 
-    def _logs(self) -> bool:
+    def _old_logs(self) -> bool:
         days = self._policy.logs_days
         note = f"Deleted by retention, which keeps logs for {days:g} day{'' if days == 1 else 's'}."
+        return self._logs(Q(ended_at__lt=Now() - timedelta(days=days)), note)
+
+    def _logs_over_count(self) -> bool:
+        count = self._policy.logs_count
+        newest = Attempt.objects.filter(ended_at__isnull=False, logs_deleted_at=None).order_by("-ended_at")
+        oldest = self._oldest("logs", lambda: _place(newest, count))
+        if oldest is None:
+            return False
+        kept = Attempt.objects.filter(pk=oldest).values("ended_at")
+        note = f"Deleted by retention, which keeps the log{'' if count == 1 else 's'} of {_launches(count)}."
+        return self._logs(Q(ended_at__lt=Subquery(kept)), note)
+
+    def _logs(self, old: Q, note: str) -> bool:
         with transaction.atomic():
-            old = Attempt.objects.filter(ended_at__lt=Now() - timedelta(days=days))
-            dropped = drop_logs(old, note)
+            dropped = drop_logs(Attempt.objects.filter(old), note)
         if dropped is None:
             return False
         self.deleted["logs"] += dropped
         return True
+
+    def _readings_over_count(self, model: type[Model]) -> bool:
+        count = self._policy.samples_count
+        oldest = self._oldest(model.__name__, lambda: retention.oldest_kept(model, count))
+        return oldest is not None and self._count("readings", retention.drop_before(model, oldest))
+
+
+def _place(newest: QuerySet[Any], count: int) -> UUID | None:
+    key: UUID | None = newest.values_list("pk", flat=True)[count - 1 : count].first()
+    return key
+
+
+def _launches(count: int) -> str:
+    return "the newest launch" if count == 1 else f"the newest {count} launches"
 
 
 def deletable() -> QuerySet[ContainerJob]:

@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
-from django.db.models.functions import Now
+from django.conf import settings
 
 from hosts import installation
 from hosts.errors import ContainerBusy
 from hosts.executors.registry import executor_for
 from hosts.models import DockerHost
-from jobs import reconcile
+from jobs import kept_containers, reconcile
 from jobs.models import Attempt
 from jobs.retention import Policy, Sweep, note_gone
-from jobs.states import DECLARED_LOST, AttemptState
+from jobs.states import DECLARED_LOST
 
 
 def remove_old_containers(host: DockerHost, *, hours: float) -> Iterator[str]:
-    """Remove containers whose attempt ended `hours` ago or earlier; yields a line about each, and a sum.
+    """Remove containers whose attempt ended `hours` ago or earlier, and those over the count that is kept.
 
+    Yields a line about each, and a sum.
     Safe beside running workers: an attempt that has ended is nobody's business any more, but for one that
     was declared lost: its log is still to be read by whoever holds the host, who removes it then.
     """
     executor = executor_for(host.view(installation.current().id))
     present = executor.list_containers()
-    long_ago = Now() - timedelta(hours=hours)
-    ended = Attempt.objects.filter(state=AttemptState.ENDED, ended_at__lte=long_ago)
-    ended = ended.exclude(failure_class=DECLARED_LOST)
-    known = set(
-        ended.filter(job_id__in={job for job, _ in reconcile.keys(present)}).values_list("job_id", "number")
-    )
+    keys = reconcile.keys(present)
+    keep = kept_containers.Keep(hours=hours, count=settings.TALLYMAN_RETENTION_COUNT)
+    lost = Attempt.objects.filter(job_id__in={job for job, _ in keys}, failure_class=DECLARED_LOST)
+    due = {key for key, over in kept_containers.may_go(keys, keep).items() if over}
+    due -= set(lost.values_list("job_id", "number"))
     removed, left = 0, []
     for seen in present:
         left.append(seen)
-        if not reconcile.keys([seen]) & known:
+        if not reconcile.keys([seen]) & due:
             continue
         try:
             executor.remove(seen.container_id)

@@ -19,6 +19,7 @@ from hosts.identity import boot_clock
 from hosts.models import DockerHost
 from hosts.thinning import SampleThinner
 from jobs import claims, poison, reasons, start_deadline
+from jobs.kept_containers import Keep
 from jobs.models import Attempt
 from supervisor import database, processes
 from supervisor.deaths import blamed, words
@@ -46,7 +47,7 @@ class StandaloneOptions:
     max_jobs: int | None
     once: bool
     shutdown_timeout_seconds: float
-    retention_hours: float
+    keep: Keep
     reap: Reap = field(default_factory=Reap)
 
 
@@ -69,7 +70,7 @@ class Standalone:
             identity=self._me,
             who=f"process_container_jobs@{socket.gethostname()}:{os.getpid()}",
             poll_interval_seconds=options.poll_interval_seconds,
-            retention_hours=options.retention_hours,
+            keep=options.keep,
             reap=options.reap,
         )
         self._turns = Turns()

@@ -16,6 +16,7 @@ from setproctitle import setproctitle
 from hosts import identity, installation, log_fields
 from hosts.identity import boot_clock
 from hosts.models import DockerHost
+from jobs.kept_containers import Keep
 from supervisor import database
 from supervisor.exit_codes import CONFIGURATION, OK, TRY_LATER
 from supervisor.fork import ChildPipes
@@ -44,7 +45,7 @@ class WorkerOptions:
     poll_interval_seconds: float
     concurrency: int | None
     shutdown_timeout_seconds: float
-    retention_hours: float
+    keep: Keep
     reap: Reap = field(default_factory=Reap)
 
 
@@ -181,7 +182,7 @@ class WorkerProcess:
             who=self._who,
             poll_interval_seconds=self._options.poll_interval_seconds,
             concurrency=self._options.concurrency,
-            retention_hours=self._options.retention_hours,
+            keep=self._options.keep,
             crumbs=self._crumbs,
             reap=self._options.reap,
         )

@@ -27,7 +27,7 @@ PREFIXES = ("LOG_", "SECURE_", "TALLYMAN_")
 
 
 def _hides_a_default(name: str) -> bool:
-    if name.startswith(("TALLYMAN_TEST_", "TALLYMAN_CHAOS_")):
+    if name.startswith(("TALLYMAN_TEST_", "TALLYMAN_CHAOS_", "TALLYMAN_SOAK_")):
         return False
     return name.startswith(PREFIXES) or name.removesuffix("_FILE") in ENVIRONMENT.keys() | READ_BY_SETTINGS
 

@@ -29,7 +29,7 @@ from hosts.models import (
     RequestVerb,
 )
 from hosts.models.count import count
-from jobs import reconcile, restored, retention
+from jobs import kept_containers, reconcile, restored, retention
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
 from supervisor.worker import archive, deleted_jobs, steps
@@ -298,15 +298,11 @@ class HostKeeper:
             self._nothing_present()
             return
         keys = reconcile.keys(present)
-        over = Now() - timedelta(hours=self._settings.retention_hours)
         for run in archive.begin(_not_in(runs, present), self._host.id, self._lease.epoch):
             self._log.warning("container of a job that was declared lost", container=run.container_name)
             runs[run.attempt_id] = run
             count(self._host.id, Action.ARCHIVED)
-        attempts = Attempt.objects.filter(job_id__in={job for job, _ in keys})
-        ended = attempts.filter(state=AttemptState.ENDED)
-        known = dict.fromkeys(attempts.values_list("job_id", "number"), False)
-        known |= dict.fromkeys(ended.filter(ended_at__lte=over).values_list("job_id", "number"), True)
+        known = kept_containers.may_go(keys, self._settings.keep)
         in_hand = {run.job_id for run in runs.values()}
         plan = reconcile.plan(present, in_hand=in_hand, known=known, host_id=self._host.id)
         self._cleaner.forget()

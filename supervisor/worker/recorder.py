@@ -98,7 +98,7 @@ class Recorder:
             for run in ended:
                 outcome = str(run.verdict and run.verdict.outcome)
                 self._log.info("attempt ended", job=str(run.job_id), attempt=run.number, outcome=outcome)
-                self._close(run, remove=self._settings.retention_hours <= 0)
+                self._close(run, remove=self._settings.keep.hours <= 0)
         return ended, lost
 
     def _close(self, run: Run, *, remove: bool) -> None:

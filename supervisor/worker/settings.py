@@ -7,6 +7,7 @@ from uuid import UUID
 
 from hosts.identity import ProcessIdentity
 from hosts.models import DockerHost
+from jobs.kept_containers import Keep
 from supervisor.worker.breadcrumb import Breadcrumbs
 from supervisor.worker.orphans import Reap
 
@@ -20,7 +21,7 @@ class WorkerSettings:
     who: str
     poll_interval_seconds: float = 5.0
     concurrency: int | None = None
-    retention_hours: float = 0.0
+    keep: Keep = field(default_factory=Keep)
     crumbs: Breadcrumbs = field(default_factory=Breadcrumbs, compare=False)
     reap: Reap = field(default_factory=Reap)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos import Chaos, Plan
+from tests.faults.soak import CHAOS_JOBS, CHAOS_SEEDS
 from tests.support.engines import Engine, running_engine
 
 pytestmark = [
@@ -20,8 +21,6 @@ pytestmark = [
 ]
 
 SEED = int(os.environ.get("TALLYMAN_CHAOS_SEED", "1"))
-JOBS = int(os.environ.get("TALLYMAN_CHAOS_JOBS", "1000"))
-SEEDS = int(os.environ.get("TALLYMAN_CHAOS_SEEDS", "3"))
 
 
 def account_for(plan: Plan, engines: tuple[Engine, Engine], database_url: str, folder: Path) -> None:
@@ -38,19 +37,19 @@ def test_sixty_jobs_are_accounted_for_whatever_dies(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("number", range(SEEDS))
+@pytest.mark.parametrize("number", range(CHAOS_SEEDS))
 def test_a_thousand_jobs_are_accounted_for_whatever_dies(
     two_engines: tuple[Engine, Engine], database_url: str, tmp_path: Path, number: int
 ) -> None:
     seed = SEED + number if "TALLYMAN_CHAOS_SEED" in os.environ else random.randrange(1 << 32)
-    seconds = max(60.0, JOBS / 2.5)
-    plan = Plan(seed=seed, jobs=JOBS, seconds=seconds, long_freezes=max(1, int(seconds // 80)))
+    seconds = max(60.0, CHAOS_JOBS / 2.5)
+    plan = Plan(seed=seed, jobs=CHAOS_JOBS, seconds=seconds, long_freezes=max(1, int(seconds // 80)))
     account_for(plan, two_engines, database_url, tmp_path)
 
 
 @pytest.mark.soak
 def test_a_thousand_jobs_are_accounted_for_on_engines_that_restart(database_url: str, tmp_path: Path) -> None:
-    seconds = max(60.0, JOBS / 2.5)
+    seconds = max(60.0, CHAOS_JOBS / 2.5)
     with running_engine("--live-restore") as one, running_engine("--live-restore") as other:
-        plan = Plan(seed=SEED, jobs=JOBS, seconds=seconds, engines_restart=True)
+        plan = Plan(seed=SEED, jobs=CHAOS_JOBS, seconds=seconds, engines_restart=True)
         account_for(plan, (one, other), database_url, tmp_path)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -19,7 +19,8 @@ from jobs.logs import stream_bytes
 from jobs.models import Attempt, ContainerJob, ContainerTemplate
 from supervisor.models import Role, SupervisorProcess
 from tests.faults.conftest import make_process_host, make_template
-from tests.support import supervising
+from tests.faults.soak import OUTAGE_SECONDS
+from tests.support import small_disk, supervising
 from tests.support.postgres import PostgresServer
 from tests.support.relay import Relay
 from tests.support.supervising import Command, wait_for_status, wait_for_workers
@@ -217,46 +218,67 @@ def test_a_rival_that_holds_the_write_lock_for_long_only_makes_them_wait(
 def test_a_full_file_system_under_sqlite_is_waited_for(
     transactional_db: None, tmp_path: Path, marks: Path
 ) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE filler AS SELECT zeroblob(2000000) AS data")
-        cursor.execute("PRAGMA page_count")
-        pages = cursor.fetchone()[0] + 100
-    limited = quote(f"PRAGMA journal_mode=WAL;PRAGMA max_page_count={pages}", safe="")
-    url = f"sqlite:///{connection.settings_dict['NAME']}?init_command={limited}"
+    with (
+        small_disk.mounted(tmp_path / "small", megabytes=32, name="process") as disk,
+        database_at(disk.path / "db.sqlite3") as url,
+        one_job_survives(url, tmp_path, marks, noise=100_000) as (command, job),
+    ):
+        disk.fill()
+        wait_until(lambda: "database or disk is full" in command.log, 20, "the worker to see it")
+        job.stop.touch()
+        job.wait_for_end()
+        disk.make_room()
+
+
+@contextlib.contextmanager
+def database_at(place: Path) -> Iterator[str]:
+    """The URL of a copy of the test database there, to which Django's connection is led meanwhile."""
+    before = connection.settings_dict["NAME"]
+    with (
+        contextlib.closing(sqlite3.connect(before)) as source,
+        contextlib.closing(sqlite3.connect(place)) as copy,
+    ):
+        source.backup(copy)
+    connection.close()
+    connection.settings_dict["NAME"] = str(place)
     try:
-        with one_job_survives(url, tmp_path, marks, noise=20_000) as (command, job):
-            wait_until(lambda: "database or disk is full" in command.log, 20, "the worker to see it")
-            job.stop.touch()
-            job.wait_for_end()
-            _drop_filler()
+        yield f"sqlite:///{place}"
     finally:
-        _drop_filler()
-
-
-def _drop_filler() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS filler")
+        connection.close()
+        connection.settings_dict["NAME"] = before
 
 
 @pytest.mark.postgres_only
 def test_a_full_disk_of_the_server_is_waited_for(
     server: PostgresServer, own_url: str, tmp_path: Path, marks: Path
 ) -> None:
-    with one_job_survives(own_url, tmp_path, marks) as (command, job):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-                "RAISE EXCEPTION 'could not extend file: No space left on device' "
-                "USING ERRCODE = 'disk_full'; END $$"
-            )
-            cursor.execute(
-                "CREATE TRIGGER full_disk BEFORE INSERT ON jobs_logchunk EXECUTE FUNCTION full_disk()"
-            )
-        wait_until(lambda: "No space left on device" in command.log, 10, "the worker to see it")
+    with (
+        small_disk.mounted(server.directory / "small", megabytes=32, name="postgres") as disk,
+        logs_kept_at(disk.path, server.directory.owner()),
+        one_job_survives(own_url, tmp_path, marks, noise=20_000) as (command, job),
+    ):
+        disk.fill()
+        wait_until(lambda: "No space left on device" in command.log, 20, "the worker to see it")
         job.stop.touch()
         job.wait_for_end()
+        disk.make_room()
+
+
+@contextlib.contextmanager
+def logs_kept_at(place: Path, user: str) -> Iterator[None]:
+    """Meanwhile the server, which runs as that user, keeps stored logs there."""
+    data = place / "logs"
+    data.mkdir()
+    shutil.chown(data, user)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLESPACE small LOCATION '{data}'")
+        cursor.execute("ALTER TABLE jobs_logchunk SET TABLESPACE small")
+    try:
+        yield
+    finally:
         with connection.cursor() as cursor:
-            cursor.execute("DROP FUNCTION full_disk CASCADE")
+            cursor.execute("ALTER TABLE jobs_logchunk SET TABLESPACE pg_default")
+            cursor.execute("DROP TABLESPACE small")
 
 
 @pytest.mark.soak
@@ -267,15 +289,17 @@ def test_five_minutes_without_a_database_are_like_five_seconds(
 ) -> None:
     make_process_host(tmp_path)
     template = make_template()
-    with (
-        supervising.running("supervise", database_url=own_url) as command,
-        supervising.running("supervise", database_url=own_url),  # one that would like to have the host too
-    ):
-        wait_for_workers(2)
+    with contextlib.ExitStack() as running:
+        command = running.enter_context(supervising.running("supervise", database_url=own_url))
+        wait_for_workers(1)
+        # One that would like to have the host too.
+        running.enter_context(supervising.running("supervise", database_url=own_url))
+        masters = SupervisorProcess.objects.filter(role=Role.MASTER)
+        wait_until(lambda: masters.count() == 2, 20, "the rival")
         pids, job = [process.pid for process in command.tree], Counting.begin(template, marks)
         began = time.monotonic()
         server.kill() if how == "killed" else server.pause()
-        wait_until(lambda: time.monotonic() - began > 290, 300)
+        wait_until(lambda: time.monotonic() - began > OUTAGE_SECONDS, OUTAGE_SECONDS + 10)
         job.stop.touch()
         job.wait_for_end()
         connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from hosts.models import DockerHost, HostState
 from jobs.models import Attempt
 from tests.faults.bench import Bench, log_of, make_template
 from tests.faults.counting import COUNTED
+from tests.faults.soak import OUTAGE_SECONDS
 from tests.support import supervising
 from tests.support.engines import Engine, running_engine
 from tests.support.supervising import wait_for_all_ended, wait_for_status
@@ -104,3 +106,37 @@ def test_another_engine_at_the_same_address_parks_the_host_and_is_not_touched(
         wait_for_status(waiting, "completed")
     assert log_of(job) == [(b"done\n", b"")]
     assert bench.runs_of(job) == ({"1": 1}, {"1": 1})
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_five_minutes_without_an_engine_are_like_five_seconds(bench: Bench, how: str) -> None:
+    """Its containers run on, or end meanwhile: nothing is failed, and no byte is missing when it is back."""
+    lines = int(2 * OUTAGE_SECONDS) + 20 if how == "killed" else 20
+    long = make_template("long", timeout_seconds=1000)
+    script = f"i=0; while [ $i -lt {lines} ]; do echo turn $i; i=$((i+1)); sleep 0.5; done; exit 4"
+    with running_engine("--live-restore") as engine, EngineTap(engine.url.removeprefix("unix://")) as tap:
+        DockerHost.objects.update(is_active=False)
+        host = DockerHost.objects.create(
+            name="live", connection_string=tap.url, executor_config={"timeout": 10}, policy=COUNTED
+        )
+        with supervising.running("supervise", database_url=bench.database_url) as command:
+            becomes(host, HostState.ONLINE)
+            pids = [process.pid for process in command.tree]
+            job = bench.submit(script, template=long)
+            wait_for_status(job, "running")
+            wait_until(lambda: bench.runs_of(job)[1], what="the container to run")
+            engine.kill() if how == "killed" else engine.pause()
+            began = time.monotonic()
+            becomes(host, HostState.UNREACHABLE)
+            waiting = bench.submit("true")
+            wait_until(lambda: time.monotonic() - began > OUTAGE_SECONDS, OUTAGE_SECONDS + 10)
+            assert Attempt.objects.get().state == "running", "nobody knows what became of it"
+            engine.start() if how == "killed" else engine.resume()
+            wait_for_status(job, "failed", timeout_seconds=60)
+            wait_for_status(waiting, "completed")
+            assert [process.pid for process in command.tree] == pids
+            wait_until(lambda: not engine.api.containers(all=True), 40, "no container to be left")
+    assert (job.exit_code, job.attempts.get().outcome) == (4, "user")
+    assert log_of(job) == [("".join(f"turn {turn}\n" for turn in range(lines)).encode(), b"")]
+    assert bench.runs_of(job)[1] == {"1": 1}

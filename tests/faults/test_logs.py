@@ -14,6 +14,7 @@ from hosts.executors.frames import STDERR, STDOUT
 from hosts.models import DockerHost
 from jobs import logs, operations
 from jobs.models import Attempt, ContainerJob, ContainerTemplate
+from tests.faults.soak import LOG_MEBIBYTES
 from tests.supervisor.working import AnyEngine, shell, work
 from tests.support import supervising
 from tests.support.supervising import wait_for_status
@@ -170,10 +171,10 @@ def test_a_gibibyte_of_log_is_stored_whole_in_bounded_memory(
     engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:
     ContainerTemplate.objects.filter(pk=template.pk).update(
-        max_log_bytes=2 * 1024 * MEBIBYTE, timeout_seconds=1000
+        max_log_bytes=2 * LOG_MEBIBYTES * MEBIBYTE, timeout_seconds=1000
     )
     line = b"2026-05-01 12:00:00 INFO some.module request handled in 12 ms for user 4711 path /api/v1/items\n"
-    count = 1024 * MEBIBYTE // len(line)
+    count = LOG_MEBIBYTES * MEBIBYTE // len(line)
     job = shell(template, f'yes "{line.decode().strip()}" | head -n {count}')
     peak = base = 0
     with supervising.running("process_container_jobs", database_url=database_url) as command:

@@ -20,6 +20,7 @@ from hosts.models import DockerHost, HostLease
 from jobs.models import Attempt, ContainerJob, ContainerTemplate
 from supervisor.worker import sampler
 from supervisor.worker.engine import PULL_THREADS, START_THREADS, STEP_THREADS
+from tests.faults.soak import RESTARTS
 from tests.support import supervising
 from tests.support.requirements import missing
 from tests.support.supervising import ROOT, Command, wait_for_all_ended, wait_for_workers
@@ -68,10 +69,13 @@ def test_whatever_is_signalled_during_twenty_jobs_they_all_run_once_to_their_end
     host: DockerHost,
     template: ContainerTemplate,
     database_url: str,
+    tmp_path: Path,
     signals: list[signal.Signals],
     to_worker: bool,
 ) -> None:
-    jobs = jobs_that_say(template, "echo one; sleep 4; echo two", 20)
+    runs = tmp_path / "runs"
+    report = f"echo $TALLYMAN_JOB_ID $TALLYMAN_ATTEMPT >> {runs}"
+    jobs = jobs_that_say(template, f"{report}; echo one; sleep 4; echo two", 20)
     with supervising.running("supervise", "--poll-interval", "1", database_url=database_url) as command:
         running = Attempt.objects.filter(state="running")
         wait_until(lambda: running.count() == 20, timeout_seconds=20, what="twenty running jobs")
@@ -93,7 +97,7 @@ def test_whatever_is_signalled_during_twenty_jobs_they_all_run_once_to_their_end
     for job in jobs:
         job.refresh_from_db()
         assert (job.status, job.execution.stdout) == ("completed", "one\ntwo\n")
-    assert Attempt.objects.count() == 20
+    assert sorted(runs.read_text().splitlines()) == sorted(f"{job.pk} 1" for job in jobs)
 
 
 # Threads start as there is work for them: the pools', the probe's, and those for events, logs and usage.
@@ -154,7 +158,7 @@ def test_fifty_restarts_and_a_hundred_jobs_leave_nothing_behind(
 def test_a_thousand_restarts_and_ten_thousand_jobs_leave_nothing_behind(
     host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:
-    piles_nothing_up(host, template, database_url, restarts=1000, jobs=10_000)
+    piles_nothing_up(host, template, database_url, restarts=RESTARTS, jobs=10 * RESTARTS)
 
 
 @pytest.fixture

@@ -71,7 +71,6 @@ def test_eight_workers_of_one_file_claim_each_job_once():
     assert set(counts.values()) == {1}
 
 
-@pytest.mark.postgres_only
 def test_the_test_finds_out_a_claimer_that_looks_first_and_writes_then():
     together = threading.Barrier(WORKERS)
     first_round = threading.local()
@@ -83,8 +82,8 @@ def test_the_test_finds_out_a_claimer_that_looks_first_and_writes_then():
         ContainerJob.objects.filter(pk__in=due).update(status="starting")
         return due
 
-    counts = claimed_by_all(naive, 300)
-    assert len(counts) == 300
+    counts = claimed_by_all(naive, 40)
+    assert len(counts) == 40
     assert max(counts.values()) > 1
 
 

@@ -164,6 +164,36 @@ def test_an_old_log_goes_alone_and_leaves_a_mark():
     assert sweep(logs_days=2) == {}
 
 
+def test_the_logs_of_so_many_of_the_newest_launches_are_kept():
+    attempts = [ended(days, out("x")) for days in (4, 3, 2, 1)]
+    assert sweep(logs_count=4) == {}
+    assert sweep(logs_count=2) == {"logs": 2}
+    kept = LogChunk.objects.values_list("attempt_id", flat=True)
+    assert set(kept) == {attempt.pk for attempt in attempts[2:]}
+    attempts[0].refresh_from_db()
+    assert attempts[0].logs_note == "Deleted by retention, which keeps the logs of the newest 2 launches."
+    assert ContainerJob.objects.count() == 4, "the jobs stay"
+    assert sweep(logs_count=2) == {}
+
+
+def test_logs_go_by_age_and_by_count_whichever_comes_first():
+    oldest, older, newest = [ended(days, out("x")) for days in (9, 3, 2)]
+    assert sweep(logs_days=5, logs_count=1) == {"logs": 2}
+    assert LogChunk.objects.get().attempt == newest
+    notes = dict(Attempt.objects.values_list("pk", "logs_note"))
+    assert "5 days" in notes[oldest.pk]
+    assert notes[older.pk] == "Deleted by retention, which keeps the log of the newest launch."
+    assert notes[newest.pk] == ""
+
+
+def test_an_open_attempt_keeps_its_log_however_many_are_newer():
+    running = make_attempt(AttemptState.RUNNING, job=make_job())
+    store(running, out("running"))
+    ended(1, out("ended"))
+    assert sweep(logs_count=1, logs_days=0.5) == {"logs": 1}
+    assert LogChunk.objects.get().attempt == running
+
+
 def test_an_attempt_that_wrote_nothing_gets_no_mark():
     attempt = ended(3)
     assert sweep(logs_days=1) == {"logs": 0}
@@ -268,3 +298,14 @@ def test_old_readings_requests_and_tallies_go(monkeypatch):
         HostRequest.objects.create(host=attempt.host, verb="test", expires_at=at, at=at)
     assert sweep(samples_days=2, tallies_days=4) == {"readings": 6, "requests": 3, "tallies": 1}
     assert [model.objects.count() for model in (UsageSample, HostSample, HostRequest, Tally)] == [1, 1, 1, 0]
+
+
+def test_so_many_of_the_newest_readings_of_containers_and_of_hosts_are_kept(monkeypatch):
+    monkeypatch.setattr("hosts.retention.MAX_ROWS", 2)
+    attempt = ended(0)
+    for number in range(6):
+        UsageSample.objects.create(attempt=attempt, pids=number)
+        HostSample.objects.create(host=attempt.host, jobs_running=number, slots=1)
+    assert sweep(samples_count=6) == {}
+    assert sweep(samples_count=1, samples_days=1) == {"readings": 10}
+    assert UsageSample.objects.get().pids == HostSample.objects.get().jobs_running == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
@@ -46,13 +47,17 @@ def test_a_job_that_kills_three_workers_is_failed_and_the_others_complete(
     process_host: DockerHost,
     template: ContainerTemplate,
     database_url: str,
+    tmp_path: Path,
     step: str,
     how: str,
     outcome: str,
     death: str,
 ) -> None:
-    bad = operations.submit(template, command="sleep 60")
-    good = [operations.submit(template, command="sh -c 'sleep 1; echo done'") for _ in range(3)]
+    runs = tmp_path / "runs"
+    runs.touch()
+    report = f"echo $TALLYMAN_JOB_ID $TALLYMAN_ATTEMPT >> {runs}"
+    bad = operations.submit(template, command=f"sh -c '{report}; exec sleep 60'")
+    good = [operations.submit(template, command=f"sh -c '{report}; sleep 1; echo done'") for _ in range(3)]
     with supervising.running("supervise", database_url=database_url, **deadly(bad, step, how)) as command:
         wait_until(lambda: "killed its worker" in command.log, timeout_seconds=20, what="the first death")
         clerk = SupervisorProcess.objects.filter(role=Role.CLERK).values_list("pid", flat=True).first()
@@ -78,6 +83,8 @@ def test_a_job_that_kills_three_workers_is_failed_and_the_others_complete(
         job.refresh_from_db()
         assert (job.status, job.execution.stdout, job.attempts.count()) == ("completed", "done\n", 1)
     assert not Attempt.objects.exclude(job=bad).exclude(worker_kills=0).exists()
+    started = [*good, bad] if outcome == "interrupted" else good
+    assert sorted(runs.read_text().splitlines()) == sorted(f"{job.pk} 1" for job in started)
 
 
 def test_killing_workers_by_hand_is_never_put_down_to_a_job(

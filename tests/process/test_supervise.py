@@ -80,10 +80,11 @@ def test_a_new_supervisor_adopts_what_the_old_one_left_running(
 
 
 def test_a_killed_master_takes_its_workers_along_and_leaves_the_jobs(
-    process_host: DockerHost, template: ContainerTemplate, database_url: str
+    process_host: DockerHost, template: ContainerTemplate, database_url: str, tmp_path: Path
 ) -> None:
+    runs = tmp_path / "runs"
     with supervising.running("supervise", database_url=database_url) as command:
-        job = operations.submit(template, command="sh -c 'sleep 3; echo done'")
+        job = operations.submit(template, command=f"sh -c 'echo run >> {runs}; sleep 3; echo done'")
         wait_for_status(job, "running")
         tree = command.tree
         assert processes.is_supervised()
@@ -93,7 +94,7 @@ def test_a_killed_master_takes_its_workers_along_and_leaves_the_jobs(
         assert not psutil.wait_procs(tree, timeout=5)[1]
     with supervising.running("supervise", database_url=database_url):
         wait_for_status(job, "completed")
-    assert job.execution.stdout == "done\n"
+    assert (job.execution.stdout, runs.read_text()) == ("done\n", "run\n")
 
 
 def test_hosts_come_change_and_go_while_it_runs(

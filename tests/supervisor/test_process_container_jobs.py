@@ -244,6 +244,20 @@ def test_cleanup_leaves_what_ended_a_shorter_while_ago_than_asked_for(
 
 
 @pytest.mark.sqlite_only
+def test_of_what_is_kept_no_more_stays_than_the_newest_that_are_asked_for(
+    engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
+) -> None:
+    older, newer = shell(template, "true"), shell(template, "true")
+    assert work("--once", "--max-jobs", "1", database_url=database_url, **STAY)[0] == 0
+    made = dict(Attempt.objects.values_list("job_id", "container_name"))
+    assert {*made.values()} <= names(engine)
+    code, log = work("--cleanup", database_url=database_url, **STAY, TALLYMAN_RETENTION_COUNT="1")
+    assert (code, "1 containers removed, 1 left" in log) == (0, True)
+    assert names(engine) & {*made.values()} == {made[newer.pk]}
+    assert f"removed {made[older.pk]}" in log
+
+
+@pytest.mark.sqlite_only
 def test_cleanup_leaves_what_a_host_that_was_declared_lost_brings_back_with_its_log(
     engine: AnyEngine, host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:

@@ -36,7 +36,7 @@ from hosts.executors.contract import (
 )
 from hosts.executors.examining import Step
 from hosts.executors.log_source import Resume
-from hosts.executors.process import blueprint, configuration, launch, processes
+from hosts.executors.process import blueprint, configuration, launch, processes, refusals
 from hosts.executors.process.logs import FileLog
 from hosts.executors.process.root import ProcessRoot
 from hosts.executors.process.sightings import Sightings
@@ -273,6 +273,6 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise DockerConnectionError(f"The process root cannot be used: {exc}.") from exc
+        raise refusals.unusable(f"The process root cannot be used: {exc}.", exc.errno) from exc
     except psutil.Error as exc:
         raise DockerConnectionError(f"The processes cannot be seen: {exc}.") from exc

@@ -33,7 +33,7 @@ def start(folder: Folder, spec: Spec, *, timeout_seconds: float) -> None:
             _look_who_took_it(folder, spec)
         case _:
             reason = answer.get("text", "the folder went away")
-            raise DockerConnectionError(f"The start of {spec.name} is in doubt: {reason}.")
+            raise refusals.unusable(f"The start of {spec.name} is in doubt: {reason}.", answer.get("errno"))
 
 
 def _look_who_took_it(folder: Folder, spec: Spec) -> None:

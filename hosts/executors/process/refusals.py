@@ -1,4 +1,4 @@
-"""Why the kernel would not run a command: what the shim saw, in the words of the contract. Pure."""
+"""Why the kernel would not do it: what the shim or we saw, in the words of the contract. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import errno
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hosts.errors import ContainerExecutionError
+from hosts.errors import ContainerExecutionError, DockerConnectionError
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells and Docker have it
 
 _MISSING = {errno.ENOENT, errno.ENOTDIR}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NO_PROGRAM = {errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.EISDIR, errno.ETXTBSY, errno.ELOOP}
 
 
@@ -52,4 +53,15 @@ def as_error(
         f"The command {program!r} was not started: {text}.",
         failure_class="start_refused",
         hint="Check the limits of the template, and the command and environment of the job.",
+    )
+
+
+def unusable(message: str, number: int | None) -> DockerConnectionError:
+    """The error for what the file system would not do; the number is its errno."""
+    if number not in _FULL:
+        return DockerConnectionError(message)
+    return DockerConnectionError(
+        message,
+        failure_class="disk_full",
+        hint="Make room where the host's root is, or put it on a larger disk.",
     )

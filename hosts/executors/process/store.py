@@ -148,12 +148,18 @@ class Folder:
         try:
             # Through the descriptor: by the second step the name may lead to another job's folder.
             here = Folder(Path(f"/proc/self/fd/{descriptor}"))
-            mark = str(here.path / files.RUN)
-            return here.holds(container_id) and files.make_once(mark, {}, by=secrets.token_hex(8))
+            return here.holds(container_id) and here._make_revoked()
         except FileNotFoundError:
             return False
         finally:
             os.close(descriptor)
+
+    def _make_revoked(self) -> bool:
+        # On a full disk nothing can be written, and what is to be deleted would never make room.
+        mark, ready = str(self.path / files.RUN), self.path / files.REVOKED
+        if ready.exists():
+            return files.link_once(str(ready), mark)
+        return files.make_once(mark, {}, by=secrets.token_hex(8))  # of a version that made none
 
     def _is_locked(self) -> bool:
         try:
@@ -181,6 +187,7 @@ def fill(path: Path, spec: Spec, environment: Mapping[str, str]) -> None:
     """Write everything that a new job's folder holds."""
     files.write_synced(str(path / files.SPEC), asdict(spec))
     files.write_synced(str(path / files.ENVIRONMENT), dict(environment))
+    files.write_synced(str(path / files.REVOKED), {})
     for name in (files.LOCK, *files.STREAMS):
         os.close(os.open(path / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     files.sync_folder(str(path))

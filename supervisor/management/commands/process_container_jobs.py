@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from hosts.checks import SECRETS
 from hosts.errors import TallymanError
 from hosts.models import DockerHost
+from jobs.kept_containers import Keep
 from supervisor import cleanup, database
 from supervisor.arguments import add_poll_interval, add_reap, host_named, positive_integer, reap_of
 from supervisor.exit_codes import FAILED, TRY_LATER
@@ -44,8 +45,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--cleanup",
             action="store_true",
-            help="only remove the containers of jobs that ended a while ago, and the jobs, logs and "
-            "readings that the settings TALLYMAN_KEEP_... do not keep; then end",
+            help="only remove the containers of jobs that ended a while ago (or that are more than "
+            "TALLYMAN_RETENTION_COUNT on a host), and the jobs, logs and readings that the settings "
+            "TALLYMAN_KEEP_... do not keep; then end",
         )
         parser.add_argument(
             "--cleanup-hours",
@@ -82,7 +84,7 @@ class Command(BaseCommand):
                 max_jobs=options["max_jobs"],
                 once=options["once"],
                 shutdown_timeout_seconds=settings.TALLYMAN_SHUTDOWN_TIMEOUT_SECONDS,
-                retention_hours=settings.TALLYMAN_RETENTION_HOURS,
+                keep=Keep.of_settings(),
                 reap=reap_of(options),
             ),
         )

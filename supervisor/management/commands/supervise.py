@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from hosts.checks import SECRETS
+from jobs.kept_containers import Keep
 from supervisor import pulse
 from supervisor.arguments import (
     add_poll_interval,
@@ -76,7 +77,7 @@ class Command(BaseCommand):
             poll_interval_seconds=options["poll_interval"],
             concurrency=options["concurrency"],
             shutdown_timeout_seconds=options["shutdown_timeout"],
-            retention_hours=settings.TALLYMAN_RETENTION_HOURS,
+            keep=Keep.of_settings(),
             reap=reap_of(options),
         )
         raise SystemExit(Master(worker_options, options["host"], options["probe_port"]).run())

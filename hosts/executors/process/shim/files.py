@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -12,6 +13,7 @@ SPEC = "spec.json"  # what to run, and the labels; written before the folder get
 ENVIRONMENT = "environment.json"  # may hold secrets; deleted when the job starts
 LOCK = "lock"  # flock held = alive, from the making of run.json on
 RUN = "run.json"  # made once, by whoever starts or revokes the job; who runs it, and since when
+REVOKED = "revoked.json"  # what run.json is to hold for who revokes the job: it needs no room by then
 EXIT = "exit.json"  # how it ended
 STREAMS = ("stdout", "stderr")
 
@@ -40,13 +42,20 @@ def make_once(path: str, content: dict[str, Any], *, by: str) -> bool:
     `by` tells makers apart. FileNotFoundError if the folder is gone.
     """
     draft = f"{path}.{by}"
-    write_synced(draft, content)
     try:
-        os.link(draft, path)
+        write_synced(draft, content)
+        return link_once(draft, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft)
+
+
+def link_once(ready: str, path: str) -> bool:
+    """Give a file that is whole another name, which can be made only once; False if someone else made it."""
+    try:
+        os.link(ready, path)
     except FileExistsError:
         return False
-    finally:
-        os.unlink(draft)
     return True
 
 

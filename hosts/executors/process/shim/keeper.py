@@ -39,7 +39,8 @@ def main(folder: str, container_id: str) -> None:
     except Unstartable as exc:
         _answer({"answer": exc.args[0]})
     except Exception as exc:  # noqa: BLE001 (whatever it is, the worker shall hear of it)
-        _answer({"answer": "failed", "text": f"{type(exc).__name__}: {exc}"})
+        number = exc.errno if isinstance(exc, OSError) else None
+        _answer({"answer": "failed", "errno": number, "text": f"{type(exc).__name__}: {exc}"})
 
 
 def _detach() -> None:
