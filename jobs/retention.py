@@ -24,7 +24,7 @@ from django.db.models.functions import Concat, Left, Now, Trim
 from hosts import retention
 from hosts.leases import Lease
 from hosts.models import HostLease, HostSample
-from jobs import totals
+from jobs import totals, trends
 from jobs.models import Attempt, ContainerExecution, ContainerJob, LogChunk, UsageSample
 from jobs.models.job import Hold
 
@@ -69,7 +69,7 @@ class Policy:
 
 
 class Sweep:
-    """Deletes what a policy does not keep. `deleted` counts what went, by kind."""
+    """Sums up what is long over, and deletes what a policy does not keep; `deleted` counts that, by kind."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -78,7 +78,7 @@ class Sweep:
         self._oldest_kept: dict[str, Any] = {}
 
     def step(self) -> bool:
-        """Delete one batch, of each kind in turn; False when nothing is left that can be deleted now."""
+        """Do one batch, of each kind in turn; False when nothing is left that can be done now."""
         while self._batches:
             if self._batches[0]():
                 self._batches.rotate(-1)
@@ -88,6 +88,7 @@ class Sweep:
 
     def _due(self) -> Iterable[Callable[[], bool]]:
         policy = self._policy
+        yield trends.sum_up_hours  # before tallies may go
         if policy.jobs_count:
             yield self._jobs_over_count
         if policy.jobs_days:

@@ -1,7 +1,8 @@
 """What ended over the last day and week: for charts, rates and durations, from the tallies.
 
-The tallies of a minute do not change any more once it is long over, so a process reads them once, and
-afterwards only what came since: a page asks for a week, and a million ends cost it nothing.
+The tallies of a minute do not change any more once it is long over. So a clerk sums up the hours that are
+(`sum_up_hours`), and a process reads what is over once, and afterwards only what came since: a page asks for
+a week, and a million ends cost it nothing, not even the first time.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from django.db.models import F, Func, IntegerField, QuerySet, Sum, Value
+from django.db import transaction
+from django.db.models import F, Func, IntegerField, Max, QuerySet, Sum, Value
 from django.db.models.functions import Cast
 
-from jobs.models import Tally
+from jobs.models import HourTally, Tally
 from jobs.states import Outcome
 from jobs.totals import Total
 
@@ -22,6 +24,11 @@ from jobs.totals import Total
 _SETTLED = timedelta(hours=1)
 _NAMES = tuple(Total.__dataclass_fields__)
 _NOTHING = Total()
+_HOUR = timedelta(hours=1)
+# As many hours are summed up in one transaction, which then reads some ten thousand rows at most.
+_HOURS_AT_ONCE = 6
+# A week, and the step that is under way.
+_HOURS_KEPT = timedelta(days=8)
 
 # Not failures: nobody is to be told of what somebody wanted.
 FINE = frozenset({Outcome.SUCCEEDED.value, Outcome.CANCELLED.value})
@@ -78,19 +85,32 @@ class Trend:
             until = max(first, self._floor(now - _SETTLED))
             if self._until is None or until > self._until:
                 since = max(first, self._until or first)
-                past = Tally.objects.filter(minute__gte=since, minute__lt=until)
                 self._settled = {
                     key: total for key, total in self._settled.items() if key[0] >= first.timestamp()
                 }
-                self._settled |= self._read(past)
+                self._settled |= self._read_past(since, until)
                 self._until = until
-            return self._settled | self._read(Tally.objects.filter(minute__gte=self._until))
+            return self._settled | self._read(Tally.objects.filter(minute__gte=self._until), "minute")
+
+    def _read_past(self, since: datetime, until: datetime) -> dict[Key, Total]:
+        """By hours as far as they are summed up, if steps are of whole hours; by minutes from there on."""
+        found: dict[Key, Total] = {}
+        in_hours = None if self.step_seconds % _HOUR.total_seconds() else _summed_up_until()
+        if in_hours and in_hours > since:
+            end = min(in_hours, until)
+            found = self._read(HourTally.objects.filter(hour__gte=since, hour__lt=end), "hour")
+            since = end
+        for key, total in self._read(
+            Tally.objects.filter(minute__gte=since, minute__lt=until), "minute"
+        ).items():
+            found[key] = found.get(key, _NOTHING) + total
+        return found
 
     def _floor(self, moment: datetime) -> datetime:
         return datetime.fromtimestamp(int(moment.timestamp()) // self.step_seconds * self.step_seconds, UTC)
 
-    def _read(self, rows: QuerySet[Tally]) -> dict[Key, Total]:
-        step = Cast(_UnixSeconds(F("minute")), IntegerField()) / Value(self.step_seconds)
+    def _read(self, rows: QuerySet[Any], moment: str) -> dict[Key, Total]:
+        step = Cast(_UnixSeconds(F(moment)), IntegerField()) / Value(self.step_seconds)
         columns = ("step", "template_name", "outcome") if self._by_template else ("step", "outcome")
         grouped = rows.order_by().annotate(step=step).values_list(*columns)
         sums = {f"sum_{name}": Sum(name) for name in _NAMES}
@@ -104,6 +124,55 @@ class Trend:
 
 DAY = Trend(step=timedelta(minutes=5), steps=288)
 WEEK = Trend(step=timedelta(hours=3), steps=56, by_template=True)
+
+
+def sum_up_hours(now: datetime | None = None) -> bool:
+    """Sum up the oldest hours that are long over and not summed up yet; False if there are none.
+
+    For one clerk at a time; two would write the same rows, and the second one's are let go.
+    """
+    now = now or datetime.now(UTC)
+    oldest, settled = now - _HOURS_KEPT, _hour(now - _SETTLED)
+    since = max(_hour(oldest) + _HOUR, _summed_up_until() or oldest)
+    left = Tally.objects.filter(minute__gte=since, minute__lt=settled).order_by("minute")
+    first = left.values_list("minute", flat=True).first()
+    if first is None:
+        return False
+    starts = [_hour(first) + _HOUR * number for number in range(_HOURS_AT_ONCE)]
+    with transaction.atomic():
+        for hour in starts:
+            if hour < settled:
+                _sum_up(hour)
+        HourTally.objects.filter(hour__lt=oldest).delete()
+    return True
+
+
+def _sum_up(hour: datetime) -> None:
+    rows = Tally.objects.filter(minute__gte=hour, minute__lt=hour + _HOUR).order_by()
+    sums = {f"sum_{name}": Sum(name) for name in _NAMES}
+    found = rows.values_list("template_name", "outcome").annotate(**sums)
+    HourTally.objects.bulk_create(
+        (
+            HourTally(
+                hour=hour,
+                template_name=template,
+                outcome=outcome,
+                **dict(zip(_NAMES, totals, strict=True)),
+            )
+            for template, outcome, *totals in found
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def _summed_up_until() -> datetime | None:
+    """The end of the newest hour that is summed up: all before it is, too, as far as it is kept."""
+    newest: datetime | None = HourTally.objects.aggregate(newest=Max("hour"))["newest"]
+    return newest + _HOUR if newest else None
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def summed(totals: Iterable[Total]) -> Total:

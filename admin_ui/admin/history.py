@@ -19,6 +19,7 @@ from jobs.measures import FIGURES
 from jobs.models import (
     Attempt,
     ContainerExecution,
+    HourTally,
     JobEvent,
     LeftContainer,
     LogChunk,
@@ -157,6 +158,15 @@ class TallyAdmin(ReadOnly, ModelAdmin[Tally]):
     list_display = ("minute", "host_name", "template_name", "outcome", "count", "seconds", "log_bytes")
     list_filter = ("outcome",)
     search_fields = ("host_name", "template_name")
+    show_full_result_count = False
+
+
+@admin.register(HourTally)
+class HourTallyAdmin(ReadOnly, ModelAdmin[HourTally]):
+    list_display = ("hour", "template_name", "outcome", "count", "seconds", "log_bytes")
+    list_filter = ("outcome",)
+    search_fields = ("template_name",)
+    ordering = ("-hour",)
     show_full_result_count = False
 
 

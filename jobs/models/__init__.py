@@ -1,6 +1,6 @@
 from jobs.models.attempt import Attempt, held_slots
 from jobs.models.execution import ContainerExecution, UsageSample
-from jobs.models.history import JobEvent, Tally, TallySum
+from jobs.models.history import HourTally, JobEvent, Tally, TallySum
 from jobs.models.job import ContainerJob
 from jobs.models.left import LeftContainer
 from jobs.models.limit import ConcurrencyLimit
@@ -14,6 +14,7 @@ __all__ = [
     "ContainerJob",
     "ContainerTemplate",
     "EnvironmentVariable",
+    "HourTally",
     "JobEvent",
     "LeftContainer",
     "LogChunk",

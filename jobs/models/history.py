@@ -1,4 +1,4 @@
-"""JobEvent: a job's timeline. Tally, TallySum: ended attempts, counted as they end."""
+"""JobEvent: a job's timeline. Tally, TallySum, HourTally: ended attempts, counted as they end."""
 
 from __future__ import annotations
 
@@ -28,12 +28,11 @@ class JobEvent(models.Model):
 
 
 class Counts(models.Model):
-    """Ended attempts of a host, template and outcome, counted.
+    """Ended attempts of a template and outcome, counted.
 
     `seconds` is run time in all; the `within_` columns count attempts by run time, each apart.
     """
 
-    host_name = models.CharField(max_length=100)
     template_name = models.CharField(max_length=100)
     outcome = models.CharField(max_length=12, choices=Outcome)
     count = models.PositiveIntegerField()
@@ -50,7 +49,16 @@ class Counts(models.Model):
         abstract = True
 
 
-class Tally(Counts):
+class HostCounts(Counts):
+    """The same, of each host apart."""
+
+    host_name = models.CharField(max_length=100)
+
+    class Meta:
+        abstract = True
+
+
+class Tally(HostCounts):
     """Attempts that ended in one minute; written with each end."""
 
     minute = models.DateTimeField()
@@ -68,7 +76,7 @@ class Tally(Counts):
         return f"{self.minute} {self.outcome}"
 
 
-class TallySum(Counts):
+class TallySum(HostCounts):
     """What the tallies came to that retention has deleted: totals never fall."""
 
     class Meta:
@@ -78,3 +86,21 @@ class TallySum(Counts):
 
     def __str__(self) -> str:
         return f"{self.host_name} {self.template_name} {self.outcome}"
+
+
+class HourTally(Counts):
+    """The tallies of an hour that is long over, of all hosts together; written by a clerk.
+
+    With many hosts and templates nearly each end is a tally of its own: whoever wants a week reads these.
+    Where the newest of them stands, everything before is summed up; see `jobs.trends`.
+    """
+
+    hour = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["hour", "template_name", "outcome"], name="hourtally_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.template_name} {self.outcome}"

@@ -18,6 +18,7 @@ from jobs.models import (
     ContainerJob,
     ContainerTemplate,
     EnvironmentVariable,
+    HourTally,
     LeftContainer,
     NetworkAssignment,
     TallySum,
@@ -54,6 +55,8 @@ def make_rows(number: int) -> None:
     figures = dict.fromkeys(("count", "seconds", "log_bytes", "beyond_1h"), 0)
     within = {f"within_{span}": 0 for span in ("1s", "10s", "1m", "10m", "1h")}
     TallySum.objects.create(host_name=host.name, template_name="t", outcome="succeeded", **figures, **within)
+    names = {"template_name": template.name, "outcome": "succeeded"}
+    HourTally.objects.create(hour=timezone.now(), **names, **figures, **within)
     LeftContainer.objects.create(host=host, job_id=host.pk)
     take(host)
     attempt = make_attempt(AttemptState.RUNNING, host=host, job=make_job(template, host))

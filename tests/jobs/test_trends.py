@@ -9,7 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs import trends
-from jobs.models import Tally
+from jobs.models import HourTally, Tally
+from jobs.retention import Policy, Sweep
 from jobs.totals import Total
 from jobs.trends import Trend, within
 
@@ -138,3 +139,70 @@ def test_cancelled_runs_are_no_failures():
 def test_durations_are_told_as_the_bound_within_which_a_share_ended(buckets, half, most):
     total = Total(**buckets)
     assert (within(total, 0.5), within(total, 0.95)) == (half, most)
+
+
+# ── hours that are summed up ──────────────────────────────────────────────────────────────────────────────
+
+
+def sum_up(now: datetime = NOW) -> None:
+    while trends.sum_up_hours(now):
+        pass
+
+
+def test_a_week_is_the_same_whether_its_hours_are_summed_up_or_not():
+    for hours in range(0, 7 * 24, 5):
+        tally(60 * hours + 1, 2)
+        tally(60 * hours + 2, template="other", outcome="user")
+    week = {"step": timedelta(hours=3), "steps": 56, "by_template": True}
+    before = Trend(**week).read(NOW)
+    assert sum(counts(before).values()) == 34 * 3
+    sum_up()
+    assert Trend(**week).read(NOW) == before
+    later = NOW + timedelta(hours=4)
+    fresh = Trend(**week).read(later)
+    sum_up(later)
+    assert Trend(**week).read(later) == fresh
+
+
+def test_what_is_summed_up_is_not_read_again_from_the_tallies_of_minutes():
+    tally(60 * 30, 5)
+    tally(60 * 20, 1)
+    sum_up()
+    Tally.objects.update(count=100)
+    trend = Trend(step=timedelta(hours=3), steps=56)
+    assert sum(counts(trend.read(NOW)).values()) == 6
+    tally(5, 7)
+    assert sum(counts(trend.read(NOW)).values()) == 13
+    in_minutes = Trend(step=timedelta(minutes=5), steps=288)
+    assert sum(counts(in_minutes.read(NOW)).values()) == 107, "no hour tells when in it something ended"
+
+
+def test_hours_are_summed_up_once_they_are_long_over_some_at_a_time_and_kept_for_a_week():
+    tally(60 * 24 * 9)
+    tally(60 * 30)
+    tally(60 * 10)
+    tally(90)
+    tally(30)
+    assert trends.sum_up_hours(NOW)
+    assert HourTally.objects.count() == 1
+    sum_up()
+    hours = HourTally.objects.order_by("hour").values_list("hour", flat=True)
+    expected = [NOW - timedelta(minutes=minutes) for minutes in (60 * 30, 60 * 10)]
+    assert list(hours) == [moment.replace(minute=0, second=0) for moment in expected], (
+        "the hour of 11 may get more"
+    )
+    sum_up(NOW + timedelta(days=9))
+    tally(-60 * 24 * 9)
+    sum_up(NOW + timedelta(days=9, hours=3))
+    assert HourTally.objects.count() == 1
+
+
+def test_the_sweep_of_retention_sums_up_before_it_deletes():
+    now = datetime.now(UTC)
+    row = tally(0, 3)
+    Tally.objects.filter(pk=row.pk).update(minute=now - timedelta(days=2))
+    one = Sweep(Policy(tallies_days=1))
+    while one.step():
+        pass
+    assert not Tally.objects.exists()
+    assert sum(counts(Trend(step=timedelta(hours=3), steps=56).read()).values()) == 3
