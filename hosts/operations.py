@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -89,6 +90,14 @@ def request_restart(host_id: UUID, *, by: str) -> HostRequest:
     return request
 
 
+def request_removal(host_id: UUID, containers: Sequence[str], *, by: str) -> HostRequest:
+    """Ask the worker that holds the host to remove these containers, by id, of which no row tells.
+
+    Those that run are asked to end first. One is kept if by then there is a row of its job.
+    """
+    return _request(host_id, RequestVerb.REAP, by, args={"containers": list(containers)})
+
+
 def pause(host_id: UUID, *, by: str) -> HostRequest:
     """Take no new jobs on the host; its worker answers when it knows."""
     with transaction.atomic():
@@ -103,8 +112,16 @@ def resume(host_id: UUID, *, by: str) -> HostRequest:
         return _request(host_id, RequestVerb.RESUME, by)
 
 
-def _request(host_id: UUID, verb: RequestVerb, by: str, *, lasts: timedelta = REQUEST_LASTS) -> HostRequest:
-    request = HostRequest.objects.create(host_id=host_id, verb=verb, by=by, expires_at=Now() + lasts)
+def _request(
+    host_id: UUID,
+    verb: RequestVerb,
+    by: str,
+    *,
+    lasts: timedelta = REQUEST_LASTS,
+    args: dict[str, Any] | None = None,
+) -> HostRequest:
+    asked = {"host_id": host_id, "verb": verb, "by": by, "args": args or {}}
+    request = HostRequest.objects.create(**asked, expires_at=Now() + lasts)
     wakeups.notify(host_id)
     return request
 

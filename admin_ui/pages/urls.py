@@ -10,6 +10,7 @@ from admin_ui.pages.hosts import acts as host_acts
 from admin_ui.pages.hosts import charts as host_charts
 from admin_ui.pages.hosts import detail as host_detail
 from admin_ui.pages.hosts import listing as host_listing
+from admin_ui.pages.hosts import orphans as host_orphans
 from admin_ui.pages.hosts import testing as host_testing
 from admin_ui.pages.hosts import wizard as host_wizard
 from admin_ui.pages.job import new as job_new
@@ -83,6 +84,7 @@ _HOSTS = [
     path("hosts/<uuid:host_id>/", host_detail.host, name="host"),
     path("hosts/<uuid:host_id>/settings/", host_wizard.edit, name="host_edit"),
     path("hosts/<uuid:host_id>/test/", host_testing.test, name="host_test"),
+    path("hosts/<uuid:host_id>/orphans/", host_orphans.remove, name="host_orphans"),
     path("hosts/<uuid:host_id>/weight/", host_listing.weight, name="host_weight"),
     path("hosts/<uuid:host_id>/chart/<slug:name>/", host_charts.chart, name="host_chart"),
     path("parts/hosts/", host_listing.table, name="part_hosts"),

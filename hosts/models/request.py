@@ -21,6 +21,7 @@ class RequestVerb(models.TextChoices):
     RESTART = "restart", "Restart the worker"
     PAUSE = "pause", "Take no new jobs"
     RESUME = "resume", "Take jobs again"
+    REAP = "reap", "Remove containers without a row"
 
 
 # Not for the worker that holds the host.

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from hosts import condition, fitting
 from hosts.errors import ConfigurationError, EngineError, LeaseLost
 from hosts.executors.contract import EngineFacts, Observation
+from hosts.identity import boot_clock
 from hosts.kept import KeptUpdate
 from hosts.leases import Lease
 from hosts.models import (
@@ -29,15 +30,15 @@ from hosts.models import (
     RequestVerb,
 )
 from hosts.models.count import count
-from jobs import kept_containers, reconcile, restored, retention
-from jobs.models import Attempt, ContainerJob
+from jobs import kept_containers, reconcile, retention
+from jobs.models import Attempt
 from jobs.states import AttemptState
 from supervisor.worker import archive, deleted_jobs, steps
 from supervisor.worker.cleaning import Cleaner
 from supervisor.worker.engine import Engine
 from supervisor.worker.look import Look
-from supervisor.worker.orphans import Orphans
 from supervisor.worker.questions import Questions
+from supervisor.worker.reaping import Reaper
 from supervisor.worker.run import Run
 from supervisor.worker.settings import WorkerSettings
 from supervisor.worker.steps import StepDone
@@ -68,7 +69,7 @@ class HostKeeper:
         self._row: tuple[Any, ...] = ()
         self._row_taken: tuple[Any, ...] = ()
         self._seen_again: tuple[EngineFacts, KeptUpdate] | None = None
-        self._orphans = Orphans(host.orphans, settings.reap)
+        self._reaper = Reaper(host, lease, engine, settings, log, self._mine)
         self._cleaner = Cleaner(host.pk, engine, log)
         self._runs: dict[UUID, Run] = {}
 
@@ -155,7 +156,7 @@ class HostKeeper:
         is_over = row.drain_is_over and row.availability == Availability.DRAINING  # type: ignore[attr-defined]
         for run in runs.values():
             run.drained = is_over and not run.archived
-        self._take_requests(asked)
+        self._take_requests(asked, boot_clock())
         self._row_taken = self._row
         open_runs = any(run.state is not AttemptState.ENDED for run in runs.values())
         return "" if row.is_active or open_runs else "the host is switched off"
@@ -169,15 +170,18 @@ class HostKeeper:
     def _new_requests(self) -> dict[UUID, str]:
         """What is asked of this worker, not of its supervisor; what a former one left unanswered too."""
         new = HostRequest.objects.filter(host=self._host, done_at=None, expires_at__gt=Now())
-        new = new.exclude(pk__in=self._waiting).exclude(verb__in=OF_SUPERVISORS)
+        new = new.exclude(pk__in=[*self._waiting, *self._reaper.requests]).exclude(verb__in=OF_SUPERVISORS)
         return dict(new.values_list("pk", "verb"))
 
-    def _take_requests(self, asked: Mapping[UUID, str]) -> None:
+    def _take_requests(self, asked: Mapping[UUID, str], now: float) -> None:
         ids = [pk for pk, verb in asked.items() if verb == RequestVerb.TEST]
-        self._answer_wishes(asked.keys() - ids)
+        removals = [pk for pk, verb in asked.items() if verb == RequestVerb.REAP]
+        self._answer_wishes(asked.keys() - {*ids, *removals})
         if ids and HostRequest.objects.filter(pk__in=ids, done_at=None).update(taken_at=Now()):
             self._waiting += ids
             self._questions.check_now()
+        if self._reaper.take(removals, now):
+            self._questions.list_within(0.0)
 
     def _answer_wishes(self, ids: Collection[UUID]) -> None:
         """Say what the row, just read again, now means here; it is all that was asked for."""
@@ -216,6 +220,7 @@ class HostKeeper:
         state = HostState.UNREACHABLE if isinstance(error, EngineError) else HostState.PARKED
         self._set_state(state, str(error))
         self._answer_requests(ok=False, result=str(error))
+        self._reaper.refuse(str(error))
         for_long = Q(pk=self._host.pk, state_since_at__lt=Now() - _UNKNOWN_AFTER)
         if DockerHost.objects.filter(for_long).exists():
             self._attempts().filter(unknown_since_at=None).update(unknown_since_at=Now())
@@ -227,6 +232,7 @@ class HostKeeper:
             self._questions.be_patient(now)
             self._set_state(HostState.PARKED, trouble)
             self._answer_requests(ok=False, result=trouble)
+            self._reaper.refuse(trouble)
             return
         self._questions.be_content()
         self._engine.hands.engine_id = facts.engine_id
@@ -294,7 +300,7 @@ class HostKeeper:
 
     def _present(self, present: list[Observation], runs: dict[UUID, Run], now: float) -> None:
         self._ours = sum(seen.state == "running" for seen in present)
-        if not present and not runs and not self._orphans.stored:
+        if not present and not runs and not self._reaper.has_something:
             self._nothing_present()
             return
         keys = reconcile.keys(present)
@@ -311,7 +317,9 @@ class HostKeeper:
         deleted = deleted_jobs.left_by(self._host.id, plan.orphans)
         for seen in deleted:
             self._cleaner.add("removing what a deleted job left", seen, steps.reap, seen, "remove")
-        self._look_at_orphans(tuple(seen for seen in plan.orphans if seen not in deleted), now)
+        soon = self._reaper.look([seen for seen in plan.orphans if seen not in deleted], now)
+        if soon is not None:
+            self._questions.list_within(now + soon)
         retention.note_gone(self._host.id, {job for job, _ in keys}, lease=self._lease)
 
     def _nothing_present(self) -> None:
@@ -320,30 +328,6 @@ class HostKeeper:
             gone = retention.gone(self._host.id, (), lease=self._lease)
             self._all_gone = KeptUpdate(gone, container_gone_at=Now())
         self._all_gone.run()
-
-    def _look_at_orphans(self, present: tuple[Observation, ...], now: float) -> None:
-        before = self._orphans.stored
-        if not present and not before:
-            return
-        moment = DockerHost.objects.filter(pk=self._host.pk).values_list(Now(), flat=True).get()
-        for seen in self._orphans.see(present, moment):
-            self._log.warning("container without a row", container=seen.name, id=seen.container_id)
-            count(self._host.id, Action.ORPHAN)
-        if self._orphans.stored != before:
-            self._mine().update(orphans=self._orphans.stored)
-        jobs = {job for job, _ in reconcile.keys(present)}
-        for job in restored.send_to_container(jobs, self._host, self._lease, who=self._settings.who):
-            self._log.warning("a waiting job has a container here already, and is sent to it", job=str(job))
-            count(self._host.id, Action.PINNED)
-        spared = ContainerJob.objects.filter(pk__in=jobs).values_list("pk", flat=True)
-        for removal in self._orphans.due(map(str, spared), moment):
-            seen = removal.seen
-            words = {"container": seen.name, "id": seen.container_id, "who": self._settings.who}
-            self._log.warning("reaping a container without a row", how=removal.how, **words)
-            self._engine.step(self._host.id, "REAP", steps.reap, seen, removal.how)
-            count(self._host.id, Action.REAPED)
-        if grace := self._orphans.look_again_seconds():
-            self._questions.list_within(now + grace)
 
 
 def _not_in(runs: dict[UUID, Run], present: list[Observation]) -> list[Observation]:

@@ -6,7 +6,7 @@ the container is all that tells of its job. So by default they are only reported
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -57,22 +57,27 @@ class Orphans:
         self._asked = {key: asked for key, asked in self._asked.items() if key in ids}
         return [seen for seen in self._present if seen.container_id not in known]
 
-    def due(self, known_jobs: Iterable[str], now: datetime) -> list[Removal]:
-        """What may be removed now: seen long enough, and not of a job that there is a row of.
+    def due(
+        self, known_jobs: Iterable[str], now: datetime, *, asked: Set[str] = frozenset()
+    ) -> list[Removal]:
+        """What may be removed now: asked for or seen long enough, and not of a job that there is a row of.
 
-        Such a job may be about to start again, and would find its container by itself.
+        Such a job may be about to start again, and would find its container by itself. `asked` are the ids
+        of those that a person has looked at and wants removed.
         """
-        if not self._reap.remove:
-            return []
         spared = set(known_jobs)
-        since = {entry["id"]: datetime.fromisoformat(entry["since"]) for entry in self.stored}
-        wait = timedelta(seconds=self._reap.after_seconds)
+        old = self._seen_long_enough(now) if self._reap.remove else set()
         removals = [
             Removal(seen, self._how(seen, now))
             for seen in self._present
-            if seen.label("job") not in spared and since[seen.container_id] + wait <= now
+            if seen.label("job") not in spared and seen.container_id in asked | old
         ]
         return [removal for removal in removals if removal.how]
+
+    def _seen_long_enough(self, now: datetime) -> set[str]:
+        wait = timedelta(seconds=self._reap.after_seconds)
+        since = {entry["id"]: datetime.fromisoformat(entry["since"]) for entry in self.stored}
+        return {key for key, first in since.items() if first + wait <= now}
 
     def _how(self, seen: Observation, now: datetime) -> str:
         if seen.state not in ("starting", "running"):

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hosts import installation
+from hosts import operations as host_operations
 from hosts.executors.contract import LABEL_PREFIX, Observation
-from hosts.models import DockerHost
+from hosts.models import DockerHost, HostRequest
 from jobs import operations
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, LeftContainer
 from supervisor.worker import deleted_jobs
@@ -98,6 +99,15 @@ def test_one_that_stopped_when_asked_is_removed_without_force():
     assert ways(orphans, after(10.05)) == {"a": "remove"}
 
 
+def test_one_that_a_person_asks_for_goes_at_once_and_no_other():
+    orphans = Orphans([], Reap())
+    orphans.see([orphan(), orphan("b", state="running", job=str(uuid.UUID(int=6))), orphan("c")], NOON)
+    asked = {"a", "b", "not-there"}
+    found = orphans.due((), NOON, asked=asked)
+    assert {one.seen.container_id: one.how for one in found} == {"a": "remove", "b": "stop"}
+    assert orphans.due((JOB,), after(0.1), asked=asked) == [], "there is a row of a, and b has its grace"
+
+
 def test_a_container_of_a_job_that_has_a_row_is_never_removed():
     orphans = Orphans([], REMOVE)
     orphans.see([orphan(), orphan("b", job=str(uuid.UUID(int=6)))], NOON)
@@ -149,7 +159,7 @@ def planted(engine: AnyEngine, host: DockerHost) -> Iterator[dict[str, str]]:
 @pytest.mark.process
 @pytest.mark.postgres_only
 @pytest.mark.django_db(transaction=True)
-def test_orphans_are_reported_and_nothing_is_touched(
+def test_orphans_are_reported_and_only_those_that_a_person_names_are_removed(
     engine: AnyEngine,
     host: DockerHost,
     template: ContainerTemplate,
@@ -158,11 +168,23 @@ def test_orphans_are_reported_and_nothing_is_touched(
 ) -> None:
     with supervising.running("supervise", database_url=database_url) as command:
         wait_until(lambda: reported(host), 20, "the orphans to be reported")
+        mine = {planted[what] for what in ("ended", "running", "deaf", "of a job")}
+        ids = {one["name"]: one["id"] for one in reported(host)}
         log = command.log
-    mine = {planted[what] for what in ("ended", "running", "deaf", "of a job")}
-    assert {one["name"] for one in reported(host)} == mine
-    assert (log.count("container without a row"), "reaping" in log) == (4, False)
-    assert names(engine) >= set(planted.values())
+        assert ids.keys() == mine
+        assert (log.count("container without a row"), "reaping" in log) == (4, False)
+        assert names(engine) >= set(planted.values()), "nothing is touched unasked"
+
+        going = {planted["ended"], planted["running"]}
+        wanted = [ids[name] for name in (*going, planted["of a job"])]
+        request = host_operations.request_removal(host.pk, wanted, by="ada")
+        wait_until(lambda: not going & names(engine), 20, "the two to be removed")
+        wait_until(lambda: HostRequest.objects.get(pk=request.pk).done_at, 20, "the answer")
+    request.refresh_from_db()
+    assert not request.ok
+    assert request.result.startswith("2 removed. Kept, for there is a job of it by now: of-a-job")
+    assert names(engine) >= set(planted.values()) - going
+    assert {one["name"] for one in reported(host)} == mine - going
 
 
 @pytest.mark.docker

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 
 from admin_ui.load import with_running_count
 from admin_ui.pages import base
-from admin_ui.pages.hosts import charts, forms, history, rows, testing
+from admin_ui.pages.hosts import charts, forms, history, orphans, rows, testing
 from admin_ui.templatetags.ops import NOTHING
 from hosts import registries
 from hosts.errors import ConfigurationError
@@ -72,6 +72,7 @@ def _body(request: HttpRequest, host: DockerHost) -> dict[str, Any]:
         "recent": history.recent(host),
         "templates": history.templates(host),
         "events": history.events(host),
+        "orphans": orphans.listed(host),
         "test": testing.newest(host.pk),
         "cannot": registry.limits(host.executor_type),
         "kind": registry.label(host.executor_type),
