@@ -24,7 +24,10 @@ _CHANGE, _DELETE = "jobs.change_containerjob", "jobs.delete_containerjob"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """`means` says what it does, `result` what has become of the jobs that took it."""
+    """`means` says what it does, `result` what has become of the jobs that took it.
+
+    `can_force`: it may be asked for without the grace that running jobs are given.
+    """
 
     name: str
     label: str | Promise
@@ -33,6 +36,7 @@ class Verb:
     icon: str
     permission: str = _CHANGE
     is_dangerous: bool = False
+    can_force: bool = False
 
 
 VERBS = {
@@ -48,10 +52,11 @@ VERBS = {
         Verb(
             name="stop",
             label=gettext_lazy("Stop"),
-            means=gettext_lazy("Pending jobs are held back; running ones are ended, gently first."),
+            means=gettext_lazy("Running jobs are ended, gently first; pending ones are held back."),
             result=gettext_lazy("being stopped"),
             icon="stop",
             is_dangerous=True,
+            can_force=True,
         ),
         Verb(
             name="restart",
@@ -69,6 +74,7 @@ VERBS = {
             result=gettext_lazy("being cancelled"),
             icon="x-circle",
             is_dangerous=True,
+            can_force=True,
         ),
         Verb(
             name="retry",
@@ -161,7 +167,7 @@ def _operation(
     extra: dict[str, Any] = {"who": user.get_username()}
     if verb.name == "restart" and user.is_authenticated:
         extra["user"] = user
-    if verb.name == "cancel" and force:
+    if verb.can_force and force:
         extra["force"] = True
     operation: Callable[..., object] = getattr(operations, verb.name)
     return partial(operation, **extra)

@@ -115,13 +115,16 @@ def _locked_unless_ended(job_id: UUID) -> bool:
     return job.exclude(status__in=ENDED_STATUSES).exists()
 
 
-def stop(job_id: UUID, *, who: str) -> None:
-    """Hold a pending job; stop an open one with TERM, grace and KILL, so that it ends cancelled."""
+def stop(job_id: UUID, *, who: str, force: bool = False) -> None:
+    """Hold a pending job; stop an open one with TERM, grace and KILL, so that it ends cancelled.
+
+    `force` gives the container no grace, as in `cancel`.
+    """
     with transaction.atomic():
         if ContainerJob.objects.pending().filter(pk=job_id).update(hold=Hold.STOPPED):
             _note_id(job_id, "held", who=who)
             return
-    cancel(job_id, who=who)
+    cancel(job_id, who=who, force=force)
 
 
 def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:

@@ -70,10 +70,27 @@ def test_cancel_counts_and_names_the_refused(admin_client):
     assert ContainerJob.objects.get(pk=running.pk).cancelled_by == "admin"
 
 
-def test_cancel_may_be_without_grace(admin_client):
+@pytest.mark.parametrize("verb", ["cancel", "stop"])
+def test_what_runs_may_be_ended_without_grace(admin_client, verb):
     running = make_attempt(AttemptState.RUNNING).job
-    admin_client.post(address("cancel", running), {"ids": str(running.pk), "force": "on"})
+    assert "Without grace" in ask(admin_client, verb, running)
+    admin_client.post(address(verb, running), {"ids": str(running.pk), "force": "on"})
     assert ContainerJob.objects.get().cancel_force
+
+
+def test_what_runs_is_stopped_and_what_waits_is_held_or_cancelled_by_these_names(admin_client):
+    pending, running = make_job(name="a"), make_attempt(AttemptState.RUNNING, job=make_job(name="b")).job
+    for verb, job, title in (
+        ("stop", running, "Stop 1 job?"),
+        ("stop", pending, "Hold 1 job?"),
+        ("cancel", pending, "Cancel 1 job?"),
+    ):
+        content = ask(admin_client, verb, job)
+        assert title in content
+        assert ("Without grace: kill what runs at once</label>" in content) == (job is running)
+    rows = admin_client.get(reverse("admin:jobs")).content.decode()
+    assert f'aria-label="Stop {running.name}"' in rows
+    assert f'aria-label="Cancel {pending.name}"' in rows
 
 
 def test_stop_start_retry_restart_and_delete_do_what_they_say(admin_client):
@@ -121,7 +138,7 @@ class TestAllThatMatch:
         monkeypatch.setattr(acting, "MOST_AT_ONCE", 2)
         jobs = [make_job(name=str(number)) for number in range(3)]
         content = ask(admin_client, "stop", all="1")
-        assert "Stop 2 jobs?" in content
+        assert "Hold 2 jobs?" in content
         assert "More than 2 jobs match: these are the newest 2 of them" in content
         assert confirm(admin_client, "stop", all="1") == "2 jobs being stopped."
         assert ContainerJob.objects.get(pk=jobs[0].pk).hold == ""

@@ -71,9 +71,9 @@ def test_only_what_fits_the_job_is_offered(admin_client, fields, offered):
     assert verbs(page(admin_client, make_job(**fields))) == offered
 
 
-def test_a_running_job_is_cancelled_or_restarted(admin_client):
+def test_a_running_job_is_stopped_or_restarted(admin_client):
     html = page(admin_client, make_attempt(AttemptState.RUNNING).job)
-    assert verbs(html) == {"cancel", "restart"}
+    assert verbs(html) == {"stop", "restart"}
 
 
 def test_who_may_only_look_is_offered_nothing(client):

@@ -91,7 +91,7 @@ def _follow(page: Page, go: Path) -> None:
     expect(head.get_by_role("status")).to_have_text("Running", timeout=LONG_MS)
     expect(head.get_by_role("progressbar")).to_be_visible()
     expect(head.get_by_role("listitem").filter(has_text="Started")).to_have_attribute("aria-current", "step")
-    expect(head.get_by_role("link", name="Cancel")).to_be_visible()
+    expect(head.get_by_role("link", name="Stop")).to_be_visible()
     page.evaluate("window.isTheSamePage = true")
     go.touch()
     expect(head.get_by_role("status")).to_have_text("Failed", timeout=LONG_MS)

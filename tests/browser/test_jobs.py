@@ -74,9 +74,9 @@ def test_chosen_jobs_are_acted_upon_after_a_question_and_the_rows_follow_the_out
         page.locator("#bulk").get_by_role("button", name="Start", exact=True).click()
         dialog.get_by_role("button", name="Start 1 job").click()
         expect(row(page, held).get_by_text("Running", exact=True)).to_be_visible(timeout=20_000)
-        row(page, held).get_by_role("link", name="Cancel held").click()
+        row(page, held).get_by_role("link", name="Stop held").click()
         dialog.get_by_label("Without grace").check()
-        dialog.get_by_role("button", name="Cancel 1 job").click()
+        dialog.get_by_role("button", name="Stop 1 job").click()
         expect(row(page, held).get_by_text("Cancelled", exact=True)).to_be_visible(timeout=20_000)
 
 

@@ -54,10 +54,11 @@ def _changes(job: ContainerJob) -> list[tuple[str, str | Promise, str, str]]:
             ("retry", _("Retry"), "arrow-clockwise", "primary"),
             ("restart", _("Run again"), "arrow-repeat", "outline-secondary"),
         ]
-    # To stop a job that runs is to cancel it, so there is one button for both.
-    return [_CANCEL, ("restart", _("Restart"), "arrow-repeat", "outline-secondary")]
+    return [_STOP, ("restart", _("Restart"), "arrow-repeat", "outline-secondary")]
 
 
+# What is under way is stopped, what only waits is cancelled: both end as cancelled.
+_STOP = ("stop", _("Stop"), "stop", "outline-danger")
 _CANCEL = ("cancel", _("Cancel"), "x-circle", "outline-danger")
 
 

@@ -68,8 +68,8 @@ class Confirmed(forms.Form):
         return Outcome(done=data["done"] or 0, refused=data["refused"] or 0, reasons=reasons)
 
 
-class ConfirmedCancel(Confirmed):
-    """With the choice that only this verb has."""
+class ConfirmedForce(Confirmed):
+    """With the choice of verbs that end what runs."""
 
     force = forms.BooleanField(required=False, label=gettext_lazy("Without grace: kill what runs at once"))
 
@@ -130,9 +130,12 @@ def _uuids(names: list[str]) -> list[UUID]:
 
 
 def _ask(request: HttpRequest, verb: Verb, jobs: list[ContainerJob], *, has_more: bool) -> TemplateResponse:
-    form = ConfirmedCancel if verb.name == "cancel" else Confirmed
+    is_waiting = all(job.status == JobStatus.PENDING for job in jobs)
+    form = ConfirmedForce if verb.can_force and not is_waiting else Confirmed
     button = ngettext("%(verb)s %(count)d job", "%(verb)s %(count)d jobs", len(jobs))
-    words = {"verb": verb.label, "count": len(jobs)}
+    # What waits is not stopped, it is held: the same wish by another name.
+    label = _("Hold") if verb.name == "stop" and is_waiting else verb.label
+    words = {"verb": label, "count": len(jobs)}
     context = {
         "title": f"{button % words}?",
         "sentence": _sentence(verb, jobs, has_more=has_more),

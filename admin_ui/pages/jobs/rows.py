@@ -165,7 +165,7 @@ def _note(job: ContainerJob, *, supervised: bool) -> str:
 
 def _likely_act(job: ContainerJob) -> Verb:
     if job.status not in ENDED_STATUSES:
-        return acts.VERBS["cancel"]
+        return acts.VERBS["cancel" if job.status == JobStatus.PENDING else "stop"]
     return acts.VERBS["restart" if job.status == JobStatus.COMPLETED else "retry"]
 
 
