@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 
@@ -34,6 +35,11 @@ class TallymanSite(admin.AdminSite):
         return cast(TemplateResponse, dashboard(request))
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        from admin_ui.pages import navigation
+        from admin_ui.pages import alerts, navigation
 
-        return {**super().each_context(request), "navigation": navigation.for_user(request.user)}
+        return {
+            **super().each_context(request),
+            "navigation": navigation.for_user(request.user),
+            # Read only by a page that shows them: the login has the same context.
+            "alerts": SimpleLazyObject(lambda: alerts.current(request.user)),
+        }

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from admin_ui import charts
-from admin_ui.pages import alerts, base
+from admin_ui.pages import base
 from admin_ui.pages.overview import attention, recent, strip, tiles, waiting
 from admin_ui.pages.overview import board as boards
 from admin_ui.pages.overview.board import HOSTS, JOBS
@@ -25,9 +25,12 @@ from jobs.trends import Trend
 @base.needs()
 def dashboard(request: HttpRequest) -> HttpResponseBase:
     """The page."""
-    context = {"alerts": alerts.current(request.user), **_board(request)}
     return base.render(
-        request, "admin_ui/dashboard.html", context, title=gettext_lazy("Dashboard"), section="dashboard"
+        request,
+        "admin_ui/dashboard.html",
+        _board(request),
+        title=gettext_lazy("Dashboard"),
+        section="dashboard",
     )
 
 

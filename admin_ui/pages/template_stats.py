@@ -29,6 +29,11 @@ class Stats:
     line: Sequence[float] = ()
 
     @property
+    def drawn(self) -> Sequence[float]:
+        """The line without the step that is under way: it would always end in a fall."""
+        return self.line[:-1]
+
+    @property
     def summary(self) -> str:
         """The line in words."""
         return _("%(runs)s runs in 7 days, %(failed)s failed") % {"runs": self.runs, "failed": self.failed}

@@ -55,6 +55,12 @@ def size(count: int | None) -> str:
     return presenters.size(count) or NOTHING
 
 
+@register.filter
+def sentence(text: str) -> str:
+    """A text that ends in one full stop, whether it had one or not."""
+    return f"{str(text).rstrip().rstrip('.')}."
+
+
 @register.simple_tag
 def badge(word: str, label: str = "") -> str:
     """A coloured word for a state; the colours are in css/app.css."""

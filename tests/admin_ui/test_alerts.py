@@ -37,6 +37,22 @@ def test_nothing_is_said_when_all_is_well(admin_user):
     assert told(admin_user) == []
 
 
+PAGES = (
+    *("index", "jobs", "job_new", "hosts", "host_new", "templates", "supervisor", "tables"),
+    *("jobs_containertemplate_changelist", "hosts_dockerhost_add"),
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_comes_with_what_is_wrong_on_it_and_need_not_ask_for_it(admin_client, name):
+    content = admin_client.get(reverse(f"admin:{name}")).content.decode()
+    assert "No supervisor is running" in content.partition('<div id="alerts"')[2].partition("</div>")[0]
+
+
+def test_the_login_tells_strangers_nothing(client):
+    assert "supervisor" not in client.get(reverse("admin:login")).content.decode()
+
+
 def test_a_missing_supervisor_is_said_once_and_not_again_for_each_host(admin_user):
     make_host("a", state="online")
     DockerHost.objects.update(created_at=Now() - LONG_AGO)

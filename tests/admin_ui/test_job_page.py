@@ -18,6 +18,7 @@ from jobs import operations
 from jobs.models import ContainerJob, JobEvent, UsageSample
 from jobs.models.job import Hold
 from jobs.states import AttemptState, JobStatus, Outcome
+from tests.admin_ui.commands import make_supervisor
 from tests.jobs.attempts import make_attempt
 from tests.support.factories import make_host, make_job, make_template
 
@@ -139,6 +140,12 @@ def test_a_pending_job_says_why_it_waits_and_what_each_host_says(admin_client):
     assert "No supervisor is running" in html
     assert "far-away" in html
     assert "is held by no worker" in html
+
+
+def test_a_reason_that_ends_in_a_full_stop_gets_no_second_one(admin_client):
+    make_supervisor()
+    job = make_job(pending_reason="No host takes it: it is unreachable: there is no socket.")
+    assert "there is no socket.</strong>" in page(admin_client, job)
 
 
 def test_who_may_not_see_hosts_is_not_told_of_them(client):

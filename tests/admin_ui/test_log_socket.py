@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import shutil
-import socket
-import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -26,9 +22,8 @@ from jobs.states import AttemptState, Outcome
 from tests.browser.screens import session_for
 from tests.jobs.attempts import end, make_attempt
 from tests.jobs.chunks import err, out, store
-from tests.support.engines import free_port
 from tests.support.factories import make_job
-from tests.support.requirements import missing
+from tests.support.redis_server import running_redis
 from tests.support.sockets import Socket
 from tests.support.waiting import wait_until
 
@@ -73,28 +68,12 @@ opened = database_sync_to_async(Tab)
 @pytest.fixture
 def redis(tmp_path, settings) -> Iterator[None]:
     """A server of its own, as the channel layer."""
-    program = shutil.which("redis-server")
-    if program is None:
-        missing("redis", "redis-server is not installed")
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-
-    def listens() -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return True
-        return False
-
-    try:
-        wait_until(listens, 10, "redis to listen")
-        layer = {"hosts": [f"redis://127.0.0.1:{port}"], "prefix": "tallyman"}
+    with running_redis(tmp_path) as server:
         backend = "channels_redis.pubsub.RedisPubSubChannelLayer"
-        settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": layer}}
+        config = {"hosts": [server.url], "prefix": "tallyman"}
+        settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": config}}
         yield
-    finally:
         tower.on_news = None
-        server.terminate()
-        server.wait(10)
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:

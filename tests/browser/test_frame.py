@@ -22,16 +22,13 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_every_page_is_accessible_in_light_and_dark_on_desktop_and_phone(
-    screen: OpenScreen, path: str
-) -> None:
-    for size in (DESKTOP, PHONE):
-        for scheme in ("light", "dark"):
-            one = screen(size=size, color_scheme=scheme)
+def test_every_page_is_accessible_in_light_and_dark_on_desktop_and_phone(screen: OpenScreen) -> None:
+    for size, scheme in ((DESKTOP, "dark"), (PHONE, "light")):
+        one = screen(size=size, color_scheme=scheme)
+        for path in PAGES:
             one.open(path)
-            assert one.findings() == [], (scheme, size)
-            assert not one.overflows(), size
+            assert one.findings() == [], (path, scheme, size)
+            assert not one.overflows(), (path, size)
 
 
 def test_a_missing_supervisor_is_said_on_every_page_with_what_to_do(screen: OpenScreen) -> None:
@@ -60,10 +57,44 @@ def test_the_theme_is_kept(screen: OpenScreen) -> None:
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
 
 
-def test_a_page_without_its_server_says_since_when_it_is_stale(screen: OpenScreen, web: Web) -> None:
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_a_page_that_nobody_looks_at_asks_for_nothing_until_it_is_looked_at_again(screen: OpenScreen) -> None:
     one = screen()
+    one.page.clock.install()
+    page = one.open("/admin/jobs/")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate(HIDE, True)
+    page.clock.run_for(60_000)
+    assert not [url for url in asked if "/parts/" in url]
+    with page.expect_response("**/parts/jobs/**"):
+        page.evaluate(HIDE, False)
+    with page.expect_response("**/parts/jobs/**"):
+        page.clock.run_for(4_000)
+
+
+def test_whoever_wants_little_motion_sees_none(screen: OpenScreen) -> None:
+    page = screen(reduced_motion="reduce").open("/admin/")
+    moving = """() => [...document.querySelectorAll("*")].filter((element) => {
+      const { animationName, transitionDuration, transitionProperty } = getComputedStyle(element);
+      return animationName !== "none" || (transitionDuration !== "0s" && transitionProperty !== "none");
+    }).length"""
+    assert page.evaluate(moving) == 0
+
+
+def test_a_page_without_its_server_says_since_when_it_is_stale_on_a_phone_too(
+    screen: OpenScreen, web: Web
+) -> None:
+    one = screen(size=PHONE)
     page = one.open("/admin/")
+    expect(page.locator("#freshness")).to_be_visible()
     expect(page.locator("#freshness")).to_contain_text("Updated")
     web.stop()
     expect(page.locator("#freshness")).to_contain_text("Stale", timeout=20_000)
+    assert not one.overflows()
     one.complaints.clear()  # of connections that were refused

@@ -3,12 +3,14 @@
 (() => {
   const frame = document.getElementById("dialog");
   const body = document.getElementById("dialog-body");
+  const words = document.getElementById("words").dataset;
   const modal = () => bootstrap.Modal.getOrCreateInstance(frame);
 
   const toast = (message, level) => {
     const element = document.createElement("div");
     element.className = `toast text-bg-${level}`;
-    element.innerHTML = '<div class="d-flex"><div class="toast-body"></div><button type="button" class="btn-close me-2 m-auto" data-bs-dismiss="toast" aria-label="Close"></button></div>';
+    element.innerHTML = '<div class="d-flex"><div class="toast-body"></div><button type="button" class="btn-close me-2 m-auto" data-bs-dismiss="toast"></button></div>';
+    element.querySelector("button").setAttribute("aria-label", words.close);
     element.querySelector(".toast-body").textContent = message;
     document.getElementById("toasts").append(element);
     element.addEventListener("hidden.bs.toast", () => element.remove());
@@ -35,11 +37,11 @@
   // A server that refuses says so in plain words; nothing of it is swapped into the page.
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.elt.hasAttribute("data-live")) return;
-    const words = { 403: "You may not do that.", 404: "It is not there any more." };
-    toast(words[event.detail.xhr.status] || `The server answered ${event.detail.xhr.status}. Nothing was changed; try again.`, "danger");
+    const { status } = event.detail.xhr;
+    toast(words[status] || words.status.replace("#", status), "danger");
   });
   document.addEventListener("htmx:sendError", (event) => {
-    if (!event.detail.elt.hasAttribute("data-live")) toast("The server does not answer. Try again in a moment.", "danger");
+    if (!event.detail.elt.hasAttribute("data-live")) toast(words.away, "danger");
   });
   document.body.addEventListener("acted", (event) => {
     if (frame.classList.contains("show")) modal().hide();

@@ -43,7 +43,7 @@
     badge.classList.toggle("is-stale", stale);
     const text = stale
       ? `${badge.dataset.stale} ${new Date(heardAt).toLocaleTimeString()}`
-      : `${badge.dataset.fresh} ${seconds < 2 ? "now" : `${seconds} s ago`}`;
+      : seconds < 2 ? badge.dataset.now : badge.dataset.fresh.replace("#", seconds);
     if (badge.textContent !== text) badge.textContent = text;
     if (stale !== wasStale) {
       announce.textContent = text;
