@@ -52,13 +52,20 @@ def admin(transactional_db: None) -> User:
 def screen(browser: Browser, web: Web, admin: User) -> Iterator[OpenScreen]:
     """Opens tabs; whatever one of them had to complain of fails the test in the end.
 
-    `screen()` is the administrator at a desktop; `user`, `size` and options of Playwright change that.
+    `screen()` is the administrator at a desktop; `user`, `size`, `site` (another web process than the
+    test's) and options of Playwright change that.
     """
     opened: list[Screen] = []
     contexts = []
 
-    def open_screen(user: User | None = None, *, size: dict[str, int] = DESKTOP, **options: object) -> Screen:
-        base = f"http://127.0.0.1:{web.port}"
+    def open_screen(
+        user: User | None = None,
+        *,
+        size: dict[str, int] = DESKTOP,
+        site: Web | None = None,
+        **options: object,
+    ) -> Screen:
+        base = f"http://127.0.0.1:{(site or web).port}"
         context = browser.new_context(viewport=size, **options)
         contexts.append(context)
         cookie = {"name": "sessionid", "value": screens.session_for(user or admin), "url": base}

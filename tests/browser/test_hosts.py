@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import statistics
 
 import pytest
+from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from hosts.models import DockerHost
 from jobs import operations
-from jobs.models import ContainerTemplate
+from jobs.log_lines import Lines
+from jobs.models import Attempt, ContainerTemplate
+from jobs.states import JobStatus
 from tests.browser.conftest import OpenScreen
-from tests.browser.screens import PHONE
+from tests.browser.screens import PHONE, Screen
 from tests.support import supervising
 from tests.support.engines import Engine
 from tests.support.supervising import wait_for_status, wait_for_workers
@@ -23,6 +27,41 @@ LONG = 30_000
 
 def row_of(page: Page, name: str):
     return page.locator("tr[data-row]").filter(has=page.get_by_role("link", name=name, exact=True))
+
+
+# Notes when each line came onto the screen.
+WATCH = """() => {
+  window.seen = {};
+  new MutationObserver((changes) => {
+    for (const change of changes) for (const node of change.addedNodes) {
+      const found = /^line (\\d+)$/.exec((node.querySelector(".log-text") || node).textContent);
+      if (found && !(found[1] in window.seen)) window.seen[found[1]] = Date.now();
+    }
+  }).observe(document.querySelector("[data-log-layer]"), { childList: true, subtree: true });
+}"""
+COUNT = "sh -c 'i=0; while [ $i -lt 50 ]; do echo line $i; i=$((i+1)); sleep 0.1; done'"
+
+
+def follow_a_container(one: Screen) -> None:
+    """Its lines come while it runs, each once and in order, soon after the engine noted them."""
+    template = ContainerTemplate.objects.create(name="counter", docker_image="busybox:latest", command=COUNT)
+    job = operations.submit(template)
+    wait_for_status(job, JobStatus.RUNNING)
+    page = one.open(reverse("admin:job_log", args=[job.pk]))
+    page.evaluate(WATCH)
+    state = page.locator("[data-log=state]")
+    expect(state).to_have_text("Live", timeout=LONG)
+    expect(page.get_by_text("line 35", exact=True)).to_be_visible(timeout=LONG)
+    job.refresh_from_db()
+    assert job.status == JobStatus.RUNNING
+    expect(state).to_have_text("Complete", timeout=LONG)
+    rows = page.locator(".log-row:not(.log-event) .log-text").all_inner_texts()
+    assert rows == [f"line {number}" for number in range(50)]
+    noted = [line.at_ms for line in Lines(Attempt.objects.get(job=job).pk).page(0, 50).lines]
+    seen = {int(number): at for number, at in page.evaluate("window.seen").items()}
+    waits = sorted(at - noted[number] for number, at in seen.items())
+    assert len([number for number in seen if number < 36]) > 20, "most came while it was looked at"
+    assert statistics.median(waits) < 300
 
 
 def test_a_real_engine_is_added_tested_activated_and_seen_to_die(
@@ -56,6 +95,7 @@ def test_a_real_engine_is_added_tested_activated_and_seen_to_die(
         wait_for_workers(1)
         page = one.open("/admin/hosts/")
         expect(row_of(page, "new-engine").locator(".host-state")).to_contain_text("Online", timeout=LONG)
+        follow_a_container(screen())
         page.evaluate("() => { window.unreloaded = true; }")
         engine.kill()
         expect(row_of(page, "new-engine").locator(".host-state")).to_contain_text("Unreachable", timeout=LONG)

@@ -23,9 +23,10 @@ _ASKERS_OF_EACH = 4
 class Web:
     """gunicorn with one worker; `ask` from several threads at once."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, **environment: str) -> None:
         self.port = free_port()
         self._database_url = database_url
+        self._environment = environment
         self.start()
 
     def start(self) -> None:
@@ -33,7 +34,13 @@ class Web:
         environment = {"DATABASE_URL": self._database_url, "PORT": str(self.port), "BIND": "127.0.0.1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "config.asgi:application", "-c", "gunicorn.conf.py"],
-            env={**os.environ, **environment, "WEB_CONCURRENCY": "1", "LOG_LEVEL": "ERROR"},
+            env={
+                **os.environ,
+                **environment,
+                "WEB_CONCURRENCY": "1",
+                "LOG_LEVEL": "ERROR",
+                **self._environment,
+            },
             cwd=ROOT,
         )
 
@@ -73,9 +80,9 @@ class Web:
 
 
 @contextmanager
-def running_web(database_url: str) -> Iterator[Web]:
+def running_web(database_url: str, **environment: str) -> Iterator[Web]:
     """A web process that listens; it ends with the block."""
-    web = Web(database_url)
+    web = Web(database_url, **environment)
     try:
         wait_until(lambda: _listens(web), 20, "gunicorn to listen")
         yield web
