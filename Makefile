@@ -12,10 +12,10 @@ COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.1
 LOCK = $(COMPILE) --extra postgres --extra redis
 
 .DEFAULT_GOAL := help
-.PHONY: help up test soak bench bench-web check format lock clean
+.PHONY: help up test soak bench bench-web screenshots check format lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: .venv/base ## run everything on http://127.0.0.1:8000/ (PORT=...), until Ctrl-C
 	@$(BIN)/python -m scripts.up
@@ -31,6 +31,9 @@ bench: .venv/bench ## measure, and note the numbers in bench/README.md (BENCHARG
 
 bench-web: .venv/bench .venv/dev ## measure the pages with 1,000,000 jobs, and the viewer of 1,000,000 lines
 	@$(BIN)/python -m bench web_jobs web_logs $(BENCHARGS)
+
+screenshots: .venv/dev ## picture every screen into var/screenshots/ (KEEP=1: those of the README, too)
+	@KEEP=$(KEEP) $(BIN)/python -m scripts.screenshots
 
 check: .venv/dev ## format, lint, types, layers, migrations, deployment settings
 	@echo "== ruff format" && $(BIN)/ruff format --check .

@@ -155,6 +155,7 @@ def test_hosts_are_chosen_drained_and_weighed_while_the_list_lives(
         expect(page.locator("#host-body")).to_contain_text("Reachable: version", timeout=LONG)
         assert one.findings() == []
         small = screen(size=PHONE, color_scheme="dark")
+        expect(row_of(small.open("/admin/hosts/"), "one").get_by_role("button")).to_be_in_viewport(ratio=1)
         small.open(f"/admin/hosts/{hosts[0].pk}/")
         assert small.findings() == []
         assert not small.overflows()
