@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import models
 from django.forms.models import BaseInlineFormSet
@@ -33,6 +35,32 @@ else:
 
 
 COUNTED = 10_000
+
+
+class Choice(AutocompleteSelect):
+    """Shows again what was sent, unless no row can be named by it: Django would look it up as it is."""
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        """The options that are chosen."""
+        key = self.field.target_field
+        return super().optgroups(name, [one for one in value if _is_key(key, one)], attr)
+
+
+def _is_key(field: Any, value: Any) -> bool:
+    try:
+        field.to_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+class Choices:
+    """An admin whose `autocomplete_fields` are each a `Choice`."""
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):  # type: ignore[attr-defined]
+            kwargs["widget"] = Choice(db_field, self.admin_site, using=kwargs.get("using"))  # type: ignore[attr-defined]
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # no generic at run time

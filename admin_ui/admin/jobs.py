@@ -20,6 +20,7 @@ from admin_ui.admin import history
 from admin_ui.admin.bases import (
     Badges,
     BoundedPaginator,
+    Choices,
     ModelAdmin,
     NewestRows,
     ReadOnly,
@@ -94,7 +95,7 @@ class ExecutionInline(ReadOnly, StackedInline[ContainerExecution, ContainerJob])
 
 
 @admin.register(ContainerJob)
-class JobAdmin(JobActions, Badges, ModelAdmin[ContainerJob]):
+class JobAdmin(JobActions, Badges, Choices, ModelAdmin[ContainerJob]):
     list_display = (
         "__str__",
         "status_badge",

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
-from admin_ui.admin.bases import ModelAdmin, TabularInline
+from admin_ui.admin.bases import Choices, ModelAdmin, TabularInline
 from admin_ui.admin.columns import NOTHING
 from admin_ui.admin.json_fields import SMALL_BOXES, JsonForm
 from admin_ui.admin.secrets import VariableFields, VariableForm
@@ -152,7 +152,7 @@ def _unable(template: ContainerTemplate) -> list[str]:
     return found
 
 
-class _OfTemplate(ModelAdmin[Any]):
+class _OfTemplate(Choices, ModelAdmin[Any]):
     list_select_related = ("template",)
     show_full_result_count = False
     autocomplete_fields = ("template",)

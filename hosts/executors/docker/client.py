@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 import docker
+import structlog
 from docker.errors import DockerException, TLSParameterError
 from docker.tls import TLSConfig
 from requests import RequestException
@@ -45,6 +46,8 @@ _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionResetError, "it closed the connection"),
     (BrokenPipeError, "it closed the connection"),
 )
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +252,36 @@ def _reply(status: int, text: str) -> Reply:
     return Reply(status, data, engine_words(text), one_line(text[: 2 * LONGEST_MESSAGE]))
 
 
+def _content(response: Any, seconds: float) -> bytes:
+    """The body; what is longer or comes more slowly than an engine's is given up."""
+    bound, parts = local.Bound(seconds), []
+    try:
+        for part in response.iter_content(64 * 1024):
+            bound.take(len(part))
+            parts.append(part)
+    except BaseException:
+        response.close()
+        raise
+    return b"".join(parts)
+
+
+@contextmanager
+def understood(name: str) -> Iterator[None]:
+    """Turn what goes wrong inside, while an engine's JSON is read, into a DockerConnectionError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as exc:
+        logger.warning("engine not understood", host=name, exc_info=True)
+        words = one_line(f"{type(exc).__name__}: {exc}")
+        raise DockerConnectionError(
+            f"{name}: the engine answers as no Docker engine does ({words})."
+        ) from exc
+
+
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -45,7 +45,7 @@ from hosts.executors.docker import (
     refusals,
     spec,
 )
-from hosts.executors.docker.client import Client, Reply
+from hosts.executors.docker.client import Client, Reply, understood
 from hosts.executors.examining import Step
 from hosts.executors.log_source import LogSource, Resume
 
@@ -139,7 +139,9 @@ class DockerExecutor(ContainerExecutor):
         """Ask the engine who it is, and which API version it speaks now."""
         with self._client.within(contract.CHECK_SECONDS):
             version = self._client.negotiate()
-            return readings.engine_facts(version, self._client.expect(self._client.get("/info")))
+            info = self._client.expect(self._client.get("/info"))
+        with understood(self.host.name):
+            return readings.engine_facts(version, info)
 
     def create(self, job: JobView) -> Observation:
         """Make the container, with all its networks.
@@ -158,7 +160,8 @@ class DockerExecutor(ContainerExecutor):
         reply = self._client.post("/containers/create", params={"name": job.container_name}, body=body)
         if reply.status != HTTPStatus.CREATED:
             return self._instead_of(job, reply)
-        container_id: str = self._client.expect(reply)["Id"]
+        with understood(self.host.name):
+            container_id = readings.text(self._client.expect(reply)["Id"])
         self._join_networks(container_id, job)
         return Observation(
             container_id=container_id,
@@ -177,8 +180,10 @@ class DockerExecutor(ContainerExecutor):
         inspected = self._inspect(container_id)
         if inspected is None:
             raise DockerConnectionError(f"{self.host.name}: the container was gone before it could start.")
-        exit_code = inspected["State"].get("ExitCode")
-        refusal = refusals.refused_start(reply, readings.observation(inspected, ""), exit_code)
+        with understood(self.host.name):
+            exit_code = readings.exit_code(inspected["State"].get("ExitCode"))
+            seen = readings.observation(inspected, "")
+        refusal = refusals.refused_start(reply, seen, exit_code)
         raise refusal or self._client.unexpected(reply)
 
     def observe(self, ref: str) -> Observation | None:
@@ -186,8 +191,11 @@ class DockerExecutor(ContainerExecutor):
         inspected = self._inspect(ref)
         if inspected is None:
             return None
-        digest = self._digest(inspected["Image"], inspected["Config"]["Image"])
-        return self._with_ports(readings.observation(inspected, digest))
+        with understood(self.host.name):
+            digest = self._digest(
+                readings.text(inspected["Image"]), readings.text(inspected["Config"]["Image"])
+            )
+            return self._with_ports(readings.observation(inspected, digest))
 
     def list_containers(self) -> list[Observation]:
         """Every container of this installation: names, labels and states in one call.
@@ -198,7 +206,8 @@ class DockerExecutor(ContainerExecutor):
         filters = {"label": [f"{LABEL_PREFIX}installation={self.host.installation}"]}
         params = {"all": 1, "filters": json.dumps(filters)}
         entries = self._client.expect(self._client.get("/containers/json", params=params))
-        return [readings.listed(entry) for entry in entries]
+        with understood(self.host.name):
+            return [readings.listed(entry) for entry in entries]
 
     def signal(self, container_id: str, name: str) -> None:
         """Send the signal; nothing happens if the container does not run."""
@@ -264,7 +273,8 @@ class DockerExecutor(ContainerExecutor):
         reply = self._client.get(_path(container_id, "/stats"), params=params)
         if refusals.says_gone(reply.status, reply.message) or reply.status == HTTPStatus.CONFLICT:
             return None
-        return readings.usage(self._client.expect(reply))
+        with understood(self.host.name):
+            return readings.usage(self._client.expect(reply))
 
     def pull(self, image: str, *, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
         """Bring the image to the engine; `cancelled` is asked four times a second."""
@@ -336,10 +346,11 @@ class DockerExecutor(ContainerExecutor):
         known = self._places.get(container_id, _UNKNOWN)
         if known is _UNKNOWN:
             inspected = self._inspect(container_id)
-            pid = inspected["State"].get("Pid") if inspected else 0
-            if not inspected or not pid:
+            with understood(self.host.name):
+                pid = int(inspected["State"].get("Pid") or 0) if inspected else 0
+                own_network = bool(inspected) and readings.has_own_network(inspected or {})
+            if not pid:
                 return False, None
-            own_network = readings.has_own_network(inspected)
             for oldest in list(self._places)[: -_MOST_PLACES + 1]:
                 self._places.pop(oldest, None)
             known = cgroups.find(pid, container_id, own_network=own_network)

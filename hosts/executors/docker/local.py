@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import select
 import socket
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +19,8 @@ from urllib.parse import quote, urlencode
 # What may stand in a request's line as it is; all else is written as %xx, so that no value ends the line.
 _SAFE = "!#$%&'()*+,/:;=?@[]~"
 _LONGEST_LINE = 65_536
+LONGEST_ANSWER = 128 * 1024 * 1024  # a list of 50,000 containers
+PATIENCE = 4.0  # times the seconds that one wait may take, for all of an answer
 _MOST_HEADERS = 100
 _BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
@@ -30,6 +33,7 @@ class LocalSession:
         self._connect = connect
         self._socket: socket.socket | None = None
         self._reader: io.BufferedReader | None = None
+        self._bound = Bound(0.0)
 
     def request(
         self,
@@ -45,6 +49,7 @@ class LocalSession:
         try:
             connection.sendall(_request(method, path, params, body, headers or {}))
             assert self._reader is not None
+            self._bound.begin(PATIENCE * timeout)
             status, content, keep = _answer(self._reader)
         except BaseException:
             self.close()
@@ -70,9 +75,43 @@ class LocalSession:
             self.close()  # the engine has closed it, or says what nobody asked for
         if self._socket is None:
             connection = self._connect(timeout)
-            self._socket, self._reader = connection, connection.makefile("rb")
+            self._socket, self._reader = connection, io.BufferedReader(_Bounded(connection, self._bound))
         self._socket.settimeout(timeout)
         return self._socket
+
+
+class Bound:
+    """How much of one answer, and for how long, is listened to: OSError beyond it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.begin(seconds)
+
+    def begin(self, seconds: float) -> None:
+        """Another answer."""
+        self._left, self._until = LONGEST_ANSWER, time.monotonic() + seconds
+
+    def take(self, size: int) -> None:
+        """So many bytes of it came."""
+        self._left -= size
+        if self._left < 0:
+            raise ConnectionAbortedError("its answer is longer than any of an engine")
+        if time.monotonic() > self._until:
+            raise TimeoutError("its answer came to no end in time")
+
+
+class _Bounded(io.RawIOBase):
+    """What a connection says, within bounds."""
+
+    def __init__(self, connection: socket.socket, bound: Bound) -> None:
+        self._connection, self._bound = connection, bound
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size = self._connection.recv_into(buffer)
+        self._bound.take(size)
+        return size
 
 
 def connect_to(path: str, seconds: float) -> socket.socket:
@@ -160,6 +199,8 @@ def _line(reader: io.BufferedReader) -> bytes:
 
 
 def _exactly(reader: io.BufferedReader, size: int) -> bytes:
+    if size > LONGEST_ANSWER:
+        raise ConnectionAbortedError("its answer is longer than any of an engine")
     content = reader.read(size)
     if len(content) < size:
         raise ConnectionResetError("the answer ended in the middle")

@@ -14,6 +14,7 @@ from hosts.executors.docker.client import one_line
 from hosts.executors.docker.options import volumes_of
 from hosts.executors.docker.spec import size_in_bytes
 
+_HIGHEST_CODE = 2**32 - 1  # Windows has such
 _NEVER = "0001-01-01"
 _STATES: dict[str, ContainerState] = {
     "created": "created",
@@ -29,18 +30,38 @@ _DEFAULT_LOG_SIZES = {"local": "20m"}
 _OTHER_STATE: ContainerState = "running"
 
 
+def text(value: Any) -> str:
+    """The value, which is a text; TypeError if it is not."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} where a text is due")
+    return value
+
+
+def exit_code(value: Any) -> int | None:
+    """The value, which is an exit code or nothing; TypeError or ValueError if it is neither."""
+    if value is not None and type(value) is not int:
+        raise TypeError(f"{value!r:.40} where an exit code is due")
+    if value is not None and not -_HIGHEST_CODE <= value <= _HIGHEST_CODE:
+        raise ValueError(f"{value!r:.40} where an exit code is due")
+    return value
+
+
+def _labels(value: Any) -> dict[str, str]:
+    return {text(name): text(one) for name, one in dict(value or {}).items()}
+
+
 def observation(inspected: Mapping[str, Any], image_digest: str) -> Observation:
     """One container from GET /containers/<id>/json."""
     status = inspected["State"]
-    error = one_line(status.get("Error") or "")
-    name = inspected["Name"].removeprefix("/")
-    state = _STATES.get(status["Status"], _OTHER_STATE)
+    error = one_line(text(status.get("Error") or ""))
+    name = text(inspected["Name"]).removeprefix("/")
+    state = _STATES.get(text(status["Status"]), _OTHER_STATE)
     return Observation(
-        container_id=inspected["Id"],
+        container_id=text(inspected["Id"]),
         name=name,
         state=state,
-        labels=inspected["Config"].get("Labels") or {},
-        exit_code=status.get("ExitCode") if state == "exited" or error else None,
+        labels=_labels(inspected["Config"].get("Labels")),
+        exit_code=exit_code(status.get("ExitCode")) if state == "exited" or error else None,
         oom_killed=bool(status.get("OOMKilled")),
         started_at=moment(status.get("StartedAt")),
         finished_at=moment(status.get("FinishedAt")),
@@ -71,10 +92,10 @@ def log_limit(log_config: Mapping[str, Any]) -> int | None:
 def listed(entry: Mapping[str, Any]) -> Observation:
     """One container from GET /containers/json, which tells neither times nor exit codes."""
     return Observation(
-        container_id=entry["Id"],
-        name=next(iter(entry.get("Names") or [""])).removeprefix("/"),
-        state=_STATES.get(entry["State"], _OTHER_STATE),
-        labels=entry.get("Labels") or {},
+        container_id=text(entry["Id"]),
+        name=text(next(iter(entry.get("Names") or [""]))).removeprefix("/"),
+        state=_STATES.get(text(entry["State"]), _OTHER_STATE),
+        labels=_labels(entry.get("Labels")),
     )
 
 
