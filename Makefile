@@ -25,6 +25,7 @@ test: .venv/dev ## run the tests on SQLite and on PostgreSQL (TESTARGS="tests/jo
 
 soak: .venv/dev ## run the tests that take long (sizes: tests/faults/soak.py)
 	@TALLYMAN_TEST_DATABASES=postgres $(BIN)/python -m tests -n0 -m soak -rA $(TESTARGS)
+	@TALLYMAN_FUZZ_EXAMPLES=$${TALLYMAN_FUZZ_EXAMPLES:-200} $(BIN)/python -m tests tests/fuzz
 
 bench: .venv/bench ## measure, and note the numbers in bench/README.md (BENCHARGS="claims logs")
 	@$(BIN)/python -m bench $(BENCHARGS)
