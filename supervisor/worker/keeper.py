@@ -32,7 +32,7 @@ from hosts.models.count import count
 from jobs import kept_containers, reconcile, restored, retention
 from jobs.models import Attempt, ContainerJob
 from jobs.states import AttemptState
-from supervisor.worker import archive, deleted_jobs, steps
+from supervisor.worker import archive, audited, deleted_jobs, steps
 from supervisor.worker.cleaning import Cleaner
 from supervisor.worker.engine import Engine
 from supervisor.worker.look import Look
@@ -340,6 +340,7 @@ class HostKeeper:
             seen = removal.seen
             words = {"container": seen.name, "id": seen.container_id, "who": self._settings.who}
             self._log.warning("reaping a container without a row", how=removal.how, **words)
+            audited.reaping(self._host, removal, who=self._settings.who)
             self._engine.step(self._host.id, "REAP", steps.reap, seen, removal.how)
             count(self._host.id, Action.REAPED)
         if grace := self._orphans.look_again_seconds():
