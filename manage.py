@@ -41,6 +41,10 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    from audit import actors
+
+    if SERVICES.isdisjoint(sys.argv[1:2]):
+        actors.speak_as(actors.command)
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as exc:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
+from admin_ui import recording
+from audit import acts
 from hosts import installation, local_engine
 from hosts.errors import ConfigurationError, EngineError
 from hosts.executors.registry import check_engine
@@ -74,7 +75,8 @@ def _host() -> Iterator[str]:
     except (EngineError, ConfigurationError) as exc:
         yield from _process_host(nobody, str(exc).removeprefix(f"{HOST}: "))
         return
-    docker.save(force_insert=True)
+    with recording.added(docker):
+        docker.save(force_insert=True)
     yield f"Host: {HOST}, the Docker engine at {docker.base_url} (version {facts.version}), by {found.source}"
 
 
@@ -83,12 +85,14 @@ def _process_host(what: str, reason: str) -> Iterator[str]:
     if not settings.TALLYMAN_ALLOW_PROCESS_EXECUTOR:
         yield "Host: none. Add one: manage.py manage_docker_host add NAME --url URL"
         return
-    DockerHost.objects.create(name=HOST, executor_type="process")
+    host = DockerHost(name=HOST, executor_type="process")
+    with recording.added(host):
+        host.save(force_insert=True)
     yield f"Host: {HOST}, which runs jobs as plain processes of this machine, without containers"
 
 
 def _hello() -> Iterator[str]:
-    with transaction.atomic():
+    with acts.together():
         template, made = ContainerTemplate.objects.get_or_create(
             name=TEMPLATE,
             defaults={
@@ -99,6 +103,7 @@ def _hello() -> Iterator[str]:
             },
         )
         if made:
+            recording.made(template)
             yield f"Template: {TEMPLATE}"
         if not template.jobs.exists() and template.archived_at is None:
             job = operations.submit(template, name="The first job", who="bootstrap")

@@ -24,6 +24,8 @@ env = _environment.load()
 DEBUG: bool = env.flag("DEBUG", False)
 SECRET_KEY: str = env.required("SECRET_KEY", hint=_environment.SECRET_KEY_HINT)
 ALLOWED_HOSTS: list[str] = env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if DEBUG else ())
+# Keys that SECRET_KEY had before: what was signed with them is still believed.
+SECRET_KEY_FALLBACKS: list[str] = env.words("SECRET_KEY_FALLBACKS")
 CSRF_TRUSTED_ORIGINS: list[str] = env.words("CSRF_TRUSTED_ORIGINS")
 
 # --- Tallyman -------------------------------------------------------------------------------------------
@@ -68,6 +70,9 @@ TALLYMAN_PROBE_PORT: int = env.port("TALLYMAN_PROBE_PORT", 0)
 # What /health/ and /metrics tell only to who sends it as `Authorization: Bearer`, or to staff.
 TALLYMAN_PROBE_TOKEN: str = env.text("TALLYMAN_PROBE_TOKEN")
 TALLYMAN_METRICS_PUBLIC: bool = env.flag("TALLYMAN_METRICS_PUBLIC", DEBUG)
+# How many proxies of ours stand before the web process: an address in X-Forwarded-For is believed only if
+# one of them wrote it.
+TALLYMAN_TRUSTED_PROXY_COUNT: int = env.whole("TALLYMAN_TRUSTED_PROXY_COUNT", 0)
 # When /health/ fails, or warns.
 TALLYMAN_HEALTH_CLAIM_LAG_SECONDS: float = env.number("TALLYMAN_HEALTH_CLAIM_LAG_SECONDS", 120.0)
 TALLYMAN_HEALTH_QUEUE_AGE_SECONDS: float = env.number("TALLYMAN_HEALTH_QUEUE_AGE_SECONDS", 900.0)
@@ -82,6 +87,7 @@ INSTALLED_APPS: list[str] = [
     "supervisor",
     "jobs",
     "hosts",
+    "audit",
     # The other one does not look for the pages of each application.
     "admin_ui.apps.TallymanAdminConfig"
     if pages.are_served
@@ -109,6 +115,7 @@ MIDDLEWARE: list[str] = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "audit.middleware.audited",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",

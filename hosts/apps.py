@@ -9,7 +9,12 @@ class HostsConfig(AppConfig):
     verbose_name = "Hosts"
 
     def ready(self) -> None:
-        from hosts import checks, impatience  # noqa: F401  (registers the system checks)
+        from audit import acts, entries
+        from hosts import checks, impatience, masking  # noqa: F401  (registers the system checks)
+        from hosts.errors import TallymanError
+
+        entries.mask_by(masking.mask_field)
+        acts.refused_by(TallymanError)
 
         pre_migrate.connect(impatience.begin, sender=self)
         post_migrate.connect(impatience.end, sender=self)

@@ -56,6 +56,8 @@ def decrypt(stored: str) -> str:
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # no generic at run time
     """Text that is encrypted in the database; an empty text is stored as it is."""
 
+    is_secret = True
+
     def get_prep_value(self, value: Any) -> Any:
         prepared = super().get_prep_value(value)
         return encrypt(prepared) if prepared else prepared

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import connection, transaction
 
+from audit import acts
 from hosts.errors import ConfigurationError
 from hosts.models import Installation
 
@@ -21,6 +22,7 @@ def current() -> Installation:
     return row
 
 
+@acts.noted("installation.adopt", kind="installation", tell="installation")
 def adopt() -> Installation:
     """The database was moved: it keeps its installation, at its new place."""
     row, _ = Installation.objects.update_or_create(
@@ -29,6 +31,7 @@ def adopt() -> Installation:
     return row
 
 
+@acts.noted("installation.renew", kind="installation", tell="installation")
 def renew() -> Installation:
     """The database is a copy: it becomes an installation of its own, the original's containers foreign."""
     with transaction.atomic():

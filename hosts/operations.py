@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from hosts import policy, registries, wakeups
+from hosts.audited import HOST, WISHES
 from hosts.errors import ConfigurationError, TallymanError
 from hosts.executors.registry import executor_class, settings_problems
 from hosts.models import Availability, DockerHost, DrainThen, HostRequest, RequestVerb
@@ -25,11 +26,13 @@ class HostRefused(TallymanError):
     """The operation does not fit the host as it is; the text says why."""
 
 
+@HOST.act("cordon", fields=WISHES)
 def cordon(host_id: UUID) -> None:
     """Take no new jobs on the host; the running ones go on."""
     _want(host_id, availability=Availability.CORDONED, **_NO_DEADLINE)
 
 
+@HOST.act("drain", fields=WISHES, says=("deadline_seconds",))
 def drain(host_id: UUID, *, deadline_seconds: float | None = None, then: DrainThen = DrainThen.WAIT) -> None:
     """Take no new jobs on the host, and wait for the running ones to end.
 
@@ -39,24 +42,28 @@ def drain(host_id: UUID, *, deadline_seconds: float | None = None, then: DrainTh
     _want(host_id, availability=Availability.DRAINING, drain_deadline_at=deadline, drain_then=then)
 
 
+@HOST.act("activate", fields=WISHES)
 def activate(host_id: UUID) -> None:
     """Let the host take jobs again, if it was cordoned, draining or switched off."""
     _want(host_id, availability=Availability.ACTIVE, is_active=True, **_NO_DEADLINE)
     wakeups.notify_supervisors()  # one that was switched off has no worker to be woken
 
 
+@HOST.act("switch_off", fields=WISHES)
 def switch_off(host_id: UUID) -> None:
     """Take the host out of use: no new jobs, and no worker once the running ones have ended."""
     _want(host_id, is_active=False)
     wakeups.notify_supervisors()
 
 
+@HOST.act("switch_on", fields=WISHES)
 def switch_on(host_id: UUID) -> None:
     """Let the host have a worker again; whether it takes jobs is as it was before."""
     _want(host_id, is_active=True)
     wakeups.notify_supervisors()
 
 
+@HOST.act("set_weight", fields=("weight",))
 def set_weight(host_id: UUID, weight: int) -> None:
     """Let jobs without a host prefer this one to lighter ones; HostRefused unless it is 1 to 1000."""
     try:
@@ -66,11 +73,13 @@ def set_weight(host_id: UUID, weight: int) -> None:
     _want(host_id, weight=weight)
 
 
+@HOST.act("test")
 def request_test(host_id: UUID, *, by: str) -> HostRequest:
     """Ask the worker that holds the host to test its connection; the answer comes into the row."""
     return _request(host_id, RequestVerb.TEST, by)
 
 
+@HOST.act("examine")
 def request_examination(host_id: UUID, *, by: str, among: int = 1) -> HostRequest:
     """Ask any supervisor to test the host's connection step by step, whether the host is in use or not.
 
@@ -83,6 +92,7 @@ def request_examination(host_id: UUID, *, by: str, among: int = 1) -> HostReques
     return request
 
 
+@HOST.act("restart_worker")
 def request_restart(host_id: UUID, *, by: str) -> HostRequest:
     """Ask the host's supervisor for another worker process; containers run on."""
     request = _request(host_id, RequestVerb.RESTART, by)
@@ -90,6 +100,7 @@ def request_restart(host_id: UUID, *, by: str) -> HostRequest:
     return request
 
 
+@HOST.act("remove_containers", says=("containers",))
 def request_removal(host_id: UUID, containers: Sequence[str], *, by: str) -> HostRequest:
     """Ask the worker that holds the host to remove these containers, by id, of which no row tells.
 
@@ -98,6 +109,7 @@ def request_removal(host_id: UUID, containers: Sequence[str], *, by: str) -> Hos
     return _request(host_id, RequestVerb.REAP, by, args={"containers": list(containers)})
 
 
+@HOST.act("pause", fields=WISHES)
 def pause(host_id: UUID, *, by: str) -> HostRequest:
     """Take no new jobs on the host; its worker answers when it knows."""
     with transaction.atomic():
@@ -105,6 +117,7 @@ def pause(host_id: UUID, *, by: str) -> HostRequest:
         return _request(host_id, RequestVerb.PAUSE, by)
 
 
+@HOST.act("resume", fields=WISHES)
 def resume(host_id: UUID, *, by: str) -> HostRequest:
     """Take jobs again on a host that was paused, cordoned or draining; its worker answers when it knows."""
     with transaction.atomic():
@@ -126,6 +139,7 @@ def _request(
     return request
 
 
+@HOST.act("set_policy", fields=("policy",))
 def set_policy(host_id: UUID, wanted: dict[str, Any]) -> None:
     """Let the host's new containers have this, and no more; ConfigurationError if it cannot be read."""
     if wrong := policy.problems(wanted):
@@ -133,6 +147,7 @@ def set_policy(host_id: UUID, wanted: dict[str, Any]) -> None:
     _want(host_id, policy=wanted)
 
 
+@HOST.act("set_registry_login", says=("registry", "username"))
 def set_registry_login(host_id: UUID, registry: str, *, username: str, password: str) -> None:
     """Let the host's pulls from the registry use this login; it replaces one that was set before."""
     login = {"username": username, "password": password}
@@ -145,6 +160,7 @@ def set_registry_login(host_id: UUID, registry: str, *, username: str, password:
         _store_logins(host, {**host.secret_config.get(registries.KEY, {}), registry: login})
 
 
+@HOST.act("forget_registry_login", says=("registry",))
 def forget_registry_login(host_id: UUID, registry: str) -> None:
     """Use no login of the host's own for the registry any more; HostRefused if none is set."""
     with transaction.atomic():
@@ -165,6 +181,7 @@ def secret_keys(kind: str) -> frozenset[str]:
     return executor_class(kind).secret_settings - {registries.KEY}
 
 
+@HOST.act("set_secret", says=("key",))
 def set_secret(host_id: UUID, key: str, value: str) -> list[str]:
     """Keep a secret setting of the host, encrypted; what is wrong with its settings as they are then.
 
@@ -178,6 +195,7 @@ def set_secret(host_id: UUID, key: str, value: str) -> list[str]:
     return settings_problems(host.executor_type, host.base_url, {**host.executor_config, **config})
 
 
+@HOST.act("forget_secret", says=("key",))
 def forget_secret(host_id: UUID, key: str) -> None:
     """Keep the setting no more; HostRefused if it is not set."""
     with transaction.atomic():

@@ -10,12 +10,14 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models.functions import Now
 
+from audit import acts
 from hosts import installation, wakeups
 from hosts.models import HostLease, Installation
 
 _WHO_LENGTH = Installation._meta.get_field("paused_by").max_length
 
 
+@acts.noted("installation.pause", kind="installation", tell="was_going")
 def pause_all(*, by: str) -> bool:
     """Let nobody claim a job on any host; what runs goes on. False: it was paused already."""
     installation.current()
@@ -25,6 +27,7 @@ def pause_all(*, by: str) -> bool:
         return bool(going.update(paused_at=Now(), paused_by=by[:_WHO_LENGTH]))
 
 
+@acts.noted("installation.resume", kind="installation", tell="was_paused")
 def resume_all() -> bool:
     """Let jobs be claimed again. False: nothing was paused."""
     resumed = Installation.objects.exclude(paused_at=None).update(paused_at=None, paused_by="")

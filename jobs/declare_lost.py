@@ -16,11 +16,13 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from hosts import leases, wakeups
+from hosts.audited import HOST
 from hosts.errors import ConfigurationError
 from hosts.executors import registry
 from hosts.models import ANSWERING, DockerHost
 from hosts.operations import HostRefused
 from jobs import batches, excerpts, moves, retry, spec, usage
+from jobs.audited import JOB
 from jobs.models import Attempt
 from jobs.operations import Refused
 from jobs.retry import Budget
@@ -54,6 +56,7 @@ _BY_HAND = _Words(
 )
 
 
+@HOST.act("declare_lost", fields=("is_active",), tell="lost_jobs")
 def declare_lost(host_id: UUID, *, who: str) -> int:
     """End every open attempt of the host as lost and switch it off; how many ended.
 
@@ -74,6 +77,7 @@ def declare_lost(host_id: UUID, *, who: str) -> int:
     return len(ended)
 
 
+@JOB.act("declare_lost", fields=("status",))
 def declare_attempt_lost(job_id: UUID, *, who: str) -> None:
     """End the open attempt of a job as lost, and give its slot back; its worker lets go of it.
 

@@ -8,11 +8,13 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from hosts import leases, wakeups
+from hosts.audited import HOST
 from hosts.models import DockerHost
 from hosts.operations import HostRefused
 from jobs.models import Attempt, ContainerJob
 
 
+@HOST.act("remove", fields=("is_active", "archived_at"), tell="deleted")
 def remove(host_id: UUID) -> bool:
     """Delete a host that never had a job, else archive it. True: deleted; False: archived."""
     with transaction.atomic():

@@ -20,7 +20,8 @@ from hosts import wakeups
 from hosts.errors import ConfigurationError, TallymanError
 from hosts.executors import registry
 from hosts.models import DockerHost
-from jobs import moves, validators
+from jobs import audited, moves, validators
+from jobs.audited import JOB, WISHES
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent, LeftContainer
 from jobs.models.job import Hold
 from jobs.states import ENDED_STATUSES, NOT_STARTED, JobStatus
@@ -30,6 +31,7 @@ class Refused(TallymanError):
     """The operation does not fit the job as it is; the text says why, and what fits."""
 
 
+@audited.submission
 def submit(  # noqa: PLR0913 (a job's fields)
     template: ContainerTemplate,
     *,
@@ -96,6 +98,7 @@ def _refuse_if_gone(job: ContainerJob) -> None:
         raise Refused(f"Job {job.pk} cannot run again. {' '.join(gone.values())}")
 
 
+@JOB.act("start", fields=WISHES)
 def start(job_id: UUID, *, who: str) -> None:
     """Let a pending job go now: hold, delay and backoff are dropped."""
     with transaction.atomic():
@@ -115,6 +118,7 @@ def _locked_unless_ended(job_id: UUID) -> bool:
     return job.exclude(status__in=ENDED_STATUSES).exists()
 
 
+@JOB.act("stop", fields=WISHES, says=("force",))
 def stop(job_id: UUID, *, who: str, force: bool = False) -> None:
     """Hold a pending job; stop an open one with TERM, grace and KILL, so that it ends cancelled.
 
@@ -127,6 +131,7 @@ def stop(job_id: UUID, *, who: str, force: bool = False) -> None:
     cancel(job_id, who=who, force=force)
 
 
+@JOB.act("cancel", fields=WISHES, says=("force",))
 def cancel(job_id: UUID, *, who: str, force: bool = False) -> None:
     """End a job as cancelled: a pending one at once, an open one once its container is proved stopped.
 
@@ -193,6 +198,7 @@ def _lock(job_id: UUID) -> None:
     list(ContainerJob.objects.select_for_update(no_key=True).filter(pk=job_id).values_list("pk"))
 
 
+@JOB.act("restart", fields=WISHES, tell="new_job")
 def restart(job_id: UUID, *, who: str, user: AbstractBaseUser | None = None) -> ContainerJob:
     """Submit the same job anew; an old one that has not ended is cancelled first, and waited for."""
     with transaction.atomic():
@@ -203,6 +209,7 @@ def restart(job_id: UUID, *, who: str, user: AbstractBaseUser | None = None) -> 
         waits_for = (old.restarted_from_id if old.hold == Hold.RESTART else None) or old.pk
         new = _again(old, waits_for, user)
         _note(new, "submitted", f"restart of {old.pk}", who=who)
+        audited.note_again(new, old)
         with contextlib.suppress(Refused):  # it has ended
             cancel(old.pk, who=who)
         # Asked after the cancel, so that an end in between cannot leave the new job waiting for ever.
@@ -232,6 +239,7 @@ def _again(old: ContainerJob, waits_for: UUID, user: AbstractBaseUser | None) ->
     )
 
 
+@JOB.act("retry", fields=WISHES)
 def retry(job_id: UUID, *, who: str) -> None:
     """Give an ended job that did not complete one more attempt."""
     with transaction.atomic():
@@ -259,6 +267,7 @@ def retry(job_id: UUID, *, who: str) -> None:
         wakeups.notify(job.docker_host_id)
 
 
+@JOB.act("delete", fields=("status",))
 def delete(job_id: UUID) -> None:
     """Delete an ended job with its logs and history; a container of it that is kept is removed soon."""
     with transaction.atomic():

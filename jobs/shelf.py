@@ -6,10 +6,12 @@ from uuid import UUID
 
 from django.db.models.functions import Now
 
+from jobs.audited import TEMPLATE
 from jobs.models import ContainerTemplate
 from jobs.operations import Refused
 
 
+@TEMPLATE.act("archive", fields=("archived_at",))
 def archive(template_id: UUID) -> None:
     """Let no new jobs of the template be submitted; those that wait or run go on all the same."""
     used = ContainerTemplate.objects.filter(pk=template_id, archived_at=None)
@@ -17,6 +19,7 @@ def archive(template_id: UUID) -> None:
         raise _refusal(template_id, "It is archived already.")
 
 
+@TEMPLATE.act("unarchive", fields=("archived_at",))
 def unarchive(template_id: UUID) -> None:
     """Let jobs of the template be submitted again."""
     shelved = ContainerTemplate.objects.filter(pk=template_id).exclude(archived_at=None)

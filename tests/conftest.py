@@ -47,6 +47,18 @@ def django_db_modify_db_settings(
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(path)
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
+    """Without the triggers that keep audit rows: tests empty all tables behind them.
+
+    `tests.audit` puts them back where it is about them.
+    """
+    from tests.support import audit_guards
+
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        audit_guards.remove()
+
+
 @pytest.fixture
 def database_url(transactional_db: None) -> str:
     """The DATABASE_URL of the test database, for commands started in processes of their own."""

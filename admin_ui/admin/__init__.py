@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from admin_ui.admin import history, hosts, jobs, limits, processes, templates
+from admin_ui.admin import audit, history, hosts, jobs, limits, processes, templates
 
-__all__ = ["history", "hosts", "jobs", "limits", "processes", "templates"]
+__all__ = ["audit", "history", "hosts", "jobs", "limits", "processes", "templates"]
 
 admin.site.site_header = admin.site.site_title = "Tallyman"

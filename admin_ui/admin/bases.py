@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
@@ -13,8 +13,14 @@ from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from admin_ui.admin.audited import Audited
+
 if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin
+    Model = TypeVar("Model", bound=models.Model)
+
+    class ModelAdmin(Audited, admin.ModelAdmin[Model]):
+        """A ModelAdmin whose acts leave audit rows."""
+
     TabularInline = admin.TabularInline
     StackedInline = admin.StackedInline
 else:
@@ -24,8 +30,8 @@ else:
         def __class_getitem__(cls, _item: object) -> type:
             return cls
 
-    class ModelAdmin(_Generic, admin.ModelAdmin):
-        """A ModelAdmin that takes type arguments."""
+    class ModelAdmin(Audited, _Generic, admin.ModelAdmin):
+        """A ModelAdmin that takes type arguments, and whose acts leave audit rows."""
 
     class TabularInline(_Generic, admin.TabularInline):
         """An inline that takes type arguments."""

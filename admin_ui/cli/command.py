@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFo
 
 from admin_ui.cli.exits import Exit, failure, one_line_errors
 from admin_ui.cli.output import Output
+from audit import actors
 from jobs.validators import RETRYABLE
 
 Options = argparse.Namespace
@@ -91,7 +92,7 @@ class SubcommandsCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            with one_line_errors():
+            with one_line_errors(), actors.acting(actors.command()):
                 code = options["run"](Options(**options), Output(self.stdout, self.stderr))
                 self.stdout.flush()
         except BrokenPipeError:

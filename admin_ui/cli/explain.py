@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from admin_ui import presenters
+from admin_ui import presenters, recording
 from admin_ui.cli import lookup
 from admin_ui.cli.command import Options
 from admin_ui.cli.exits import Exit
@@ -103,14 +103,18 @@ def list_limits(options: Options, out: Output) -> Exit:
 
 def set_limit(options: Options, out: Output) -> Exit:
     """Set or take away the limit of a key; jobs that run go on."""
+    limit = ConcurrencyLimit.objects.filter(key=options.key).first()
     if options.max is None:
-        deleted, _ = ConcurrencyLimit.objects.filter(key=options.key).delete()
-        out.line(f"{options.key} has no limit{' any more' if deleted else ''}.")
+        if limit:
+            with recording.deleted(limit):
+                limit.delete()
+        out.line(f"{options.key} has no limit{' any more' if limit else ''}.")
     else:
-        limit = ConcurrencyLimit.objects.filter(key=options.key).first() or ConcurrencyLimit(key=options.key)
-        limit.max_concurrent = options.max
-        limit.full_clean()
-        limit.save()
+        limit = limit or ConcurrencyLimit(key=options.key)
+        with recording.saved(limit):
+            limit.max_concurrent = options.max
+            limit.full_clean()
+            limit.save()
         out.line(f"At most {options.max} jobs of {options.key} run at once.")
     wakeups.notify(None)
     return Exit.OK

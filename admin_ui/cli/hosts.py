@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from admin_ui import presenters
+from admin_ui import presenters, recording
 from admin_ui.cli import lookup
 from admin_ui.cli.command import Options, who
 from admin_ui.cli.exits import Exit, failure
 from admin_ui.cli.output import Output
 from admin_ui.load import with_running_count
+from audit import acts
 from hosts import installation, operations, registries, wakeups
 from hosts.errors import EngineError
 from hosts.executors.registry import check_engine, executor_class, limits
@@ -30,9 +31,10 @@ def add(options: Options, out: Output) -> Exit:
         return _add_again(existing, options, out)
     host = DockerHost(name=options.name, **{"connection_string": "", **_given(options)})
     host.secret_config = _secrets(host.executor_type, options)
-    host.full_clean()
-    host.save(force_insert=True)
-    wakeups.notify(None)
+    with recording.added(host):
+        host.full_clean()
+        host.save(force_insert=True)
+        wakeups.notify(None)
     _warn_of_log_limit(host, out)
     out.line(f"Added host {host.name}. See whether it answers: manage.py manage_docker_host test {host.name}")
     return Exit.OK
@@ -77,8 +79,9 @@ def _add_again(host: DockerHost, options: Options, out: Output) -> Exit:
     if host.archived_at is None:
         out.line(f"Host {host.name} is there already, with the same settings.")
         return Exit.OK
-    DockerHost.objects.filter(pk=host.pk).update(archived_at=None, is_active=True)
-    wakeups.notify(None)
+    with acts.act("host.take_back", kind="host", key=host.pk, label=host.name):
+        DockerHost.objects.filter(pk=host.pk).update(archived_at=None, is_active=True)
+        wakeups.notify(None)
     out.line(f"Host {host.name} was removed once, and is back.")
     return Exit.OK
 

@@ -48,6 +48,7 @@ MENU = (
         "s",
         "supervisor.view_supervisorprocess",
     ),
+    Entry("audit", _("Audit"), "admin:audit", "clipboard", "u", "audit.view_auditevent"),
     Entry("tables", _("All tables"), "admin:tables", "gear", "a"),
 )
 

@@ -6,6 +6,7 @@ from django.urls import URLPattern, path, re_path
 
 from admin_ui.pages import dashboard, log, supervisor, supervisor_acts, template, template_acts, templates
 from admin_ui.pages.alerts import alerts
+from admin_ui.pages.audit import views as audit
 from admin_ui.pages.hosts import acts as host_acts
 from admin_ui.pages.hosts import charts as host_charts
 from admin_ui.pages.hosts import detail as host_detail
@@ -30,6 +31,7 @@ def patterns() -> list[URLPattern]:
         *_JOBS,
         *_LOG,
         *_HOSTS,
+        *_AUDIT,
     ]
 
 
@@ -91,4 +93,10 @@ _HOSTS = [
     path("parts/hosts/<uuid:host_id>/head/", host_detail.head, name="part_host_head"),
     path("parts/hosts/<uuid:host_id>/body/", host_detail.body, name="part_host_body"),
     path("parts/hosts/<uuid:host_id>/test/", host_testing.steps, name="part_host_test"),
+]
+
+
+_AUDIT = [
+    path("audit/", audit.page, name="audit"),
+    re_path(r"^audit/export\.(?P<kind>csv|json)$", audit.export, name="audit_export"),
 ]

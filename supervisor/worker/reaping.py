@@ -17,7 +17,7 @@ from hosts.models import Action, DockerHost, HostRequest
 from hosts.models.count import count
 from jobs import reconcile, restored
 from jobs.models import ContainerJob
-from supervisor.worker import steps
+from supervisor.worker import audited, steps
 from supervisor.worker.engine import Engine
 from supervisor.worker.orphans import Orphans, Removal
 from supervisor.worker.settings import WorkerSettings
@@ -121,6 +121,7 @@ class Reaper:
         self._sent[seen.container_id, removal.how] = now
         words = {"container": seen.name, "id": seen.container_id, "who": self._who}
         self._log.warning("reaping a container without a row", how=removal.how, **words)
+        audited.reaping(self._host, removal, who=self._who)
         self._engine.step(self._host.pk, "REAP", steps.reap, seen, removal.how)
         count(self._host.pk, Action.REAPED)
 

@@ -15,8 +15,8 @@ def somebody(*permissions: str, name: str = "viewer") -> User:
     return user
 
 
-def client_of(*permissions: str) -> Client:
+def client_of(*permissions: str, name: str = "viewer") -> Client:
     """The browser of such a person, logged in."""
     client = Client()
-    client.force_login(somebody(*permissions))
+    client.force_login(somebody(*permissions, name=name))
     return client

@@ -30,7 +30,7 @@ def _checks() -> set[str]:
 def _tables() -> set[str]:
     return {
         model._meta.db_table
-        for label in ("hosts", "jobs", "supervisor")
+        for label in ("audit", "hosts", "jobs", "supervisor")
         for model in apps.get_app_config(label).get_models()
     }
 

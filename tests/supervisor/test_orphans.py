@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from audit.models import AuditEvent
 from hosts import installation
 from hosts import operations as host_operations
 from hosts.executors.contract import LABEL_PREFIX, Observation
@@ -205,6 +206,8 @@ def test_orphans_are_removed_where_that_is_wanted_and_nobody_elses_containers_ar
         assert command.log.count("reaping a container without a row") >= 5, "each, two of them asked before"
     assert names(engine) >= set(planted.values()) - going
     assert ContainerJob.objects.get().status == "pending"
+    told = AuditEvent.objects.filter(verb="container.reap", door="system", object_key=str(host.pk))
+    assert {row.said["says"]["container"] for row in told} == going
 
 
 @pytest.mark.docker

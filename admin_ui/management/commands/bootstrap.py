@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from admin_ui import bootstrap
 from admin_ui.cli.exits import one_line_errors
+from audit import actors
 
 
 class Command(BaseCommand):
@@ -27,7 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         lines = bootstrap.still_running() if options["still_running"] else bootstrap.everything()
-        with one_line_errors():
+        with one_line_errors(), actors.acting(actors.command()):
             for line in lines:
                 self.stdout.write(line)
                 self.stdout.flush()

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from admin_ui import recording
 from admin_ui.pages import base
 from admin_ui.pages.hosts import audit, rows
 from admin_ui.pages.hosts.forms import HostForm
@@ -39,7 +40,8 @@ def new(request: HttpRequest) -> HttpResponseBase:
     host = DockerHost(executor_type=kind, is_active=False)
     form = HostForm(request.POST if request.method == "POST" else None, instance=host)
     if request.method == "POST" and form.is_valid():
-        form.save()
+        with recording.added(host):
+            form.save()
         audit.note(request, [host], "added", flag=ADDITION)
         return _test(request, host)
     return _page(request, form, title=_("Add a host: %(kind)s") % {"kind": registry.label(kind)}, is_new=True)
@@ -56,8 +58,9 @@ def edit(request: HttpRequest, host_id: UUID) -> HttpResponseBase:
         messages.warning(request, _("%(reason)s If you save here, type its secrets again.") % {"reason": exc})
     form = HostForm(request.POST if request.method == "POST" else None, instance=host)
     if request.method == "POST" and form.is_valid():
-        # Only these: what a worker has written of the host meanwhile stands.
-        host.save(update_fields=[*_SAVED, *_SETTINGS, "updated_at"])
+        with recording.saved(host):
+            # Only these: what a worker has written of the host meanwhile stands.
+            host.save(update_fields=[*_SAVED, *_SETTINGS, "updated_at"])
         wakeups.notify(host.pk)
         changed = ", ".join(name.removeprefix("setting-") for name in form.changed_data)
         audit.note(request, [host], f"settings: {changed or 'none'}", flag=CHANGE)

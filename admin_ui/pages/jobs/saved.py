@@ -10,7 +10,7 @@ from django import forms
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_htmx.http import HttpResponseClientRedirect
 
+from admin_ui import recording
 from admin_ui.models import SavedView
 from admin_ui.pages import base
 from admin_ui.pages.jobs.filters import only_filters
@@ -84,7 +85,8 @@ def delete(request: HttpRequest, view_id: UUID) -> HttpResponseBase:
     view = get_object_or_404(_own(request.user), pk=view_id)
     back = _address(view.query)
     if request.method == "POST":
-        view.delete()
+        with recording.deleted(view):
+            view.delete()
         return _gone_to(request, back)
     words = {"name": view.name}
     sentence = _("The view %(name)s is deleted; the jobs that it shows stay.") % words
@@ -104,7 +106,7 @@ def _edit(request: HttpRequest, view: SavedView, *, title: str, button: str, bac
     form = ViewForm(request.POST if request.method == "POST" else None, instance=view)
     if request.method == "POST" and form.is_valid():
         try:
-            with transaction.atomic():
+            with recording.saved(view):
                 form.save()
         except IntegrityError:  # saved twice at the same moment
             form.add_error("name", _TAKEN)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from audit import actors
 from hosts import installation
 from jobs.models import Attempt
 from supervisor import database, doctor
@@ -42,10 +43,11 @@ class Command(BaseCommand):
         if options["adopt_installation"] or options["new_installation"]:
             if trouble := database.trouble_with_database():
                 raise CommandError(f"The database cannot be worked with: {trouble}", returncode=TRY_LATER)
-            if options["adopt_installation"]:
-                installation.adopt()
-            else:
-                self._renew()
+            with actors.acting(actors.command()):
+                if options["adopt_installation"]:
+                    installation.adopt()
+                else:
+                    self._renew()
         findings = self._told(as_json=options["json"])
         failures = [one for one in findings if one.level == FAILURE]
         if any(one.about == "database" for one in failures):

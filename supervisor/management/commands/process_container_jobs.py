@@ -6,6 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from audit import actors, acts
+from audit.entries import Entry
 from hosts.checks import SECRETS
 from hosts.errors import TallymanError
 from hosts.models import DockerHost
@@ -91,6 +93,9 @@ class Command(BaseCommand):
         self.stderr.write(f"{standalone.run()} jobs were taken.")
 
     def _clean(self, hosts: list[DockerHost], hours: float) -> None:
+        says = {"hosts": [host.name for host in hosts], "hours": hours}
+        # Before anything goes: the engines are no part of any transaction.
+        acts.record(Entry(verb="jobs.clean_up", kind="job", says=says, actor=actors.command()))
         failed = []
         for host in hosts:
             try:
