@@ -83,7 +83,9 @@ OPERATIONS: dict[str, Recipe] = {
     "hosts.operations.request_test": of_host(operations.request_test, by="ann"),
     "hosts.operations.request_examination": of_host(operations.request_examination, by="ann"),
     "hosts.operations.request_restart": of_host(operations.request_restart, by="ann"),
-    "hosts.operations.request_removal": of_host(operations.request_removal, ["c1", "c2"], by="ann"),
+    "hosts.operations.request_removal": of_host(
+        operations.request_removal, containers=["c1", "c2"], by="ann"
+    ),
     "hosts.operations.pause": of_host(operations.pause, by="ann"),
     "hosts.operations.resume": of_host(operations.resume, by="ann"),
     "hosts.operations.set_policy": of_host(operations.set_policy, wanted={"images": ["team/**"]}),

@@ -52,6 +52,9 @@ def _surroundings(settings, monkeypatch):
     monkeypatch.setattr(supervisor_acts, "is_supervised", lambda: True)
 
 
+ORPHAN = {"id": "c1", "name": "c", "state": "exited", "since": "2026-05-01T12:00:00+00:00"}
+
+
 def operations() -> dict[str, FunctionType]:
     found = {}
     for module in recipes.MODULES:
@@ -116,7 +119,7 @@ def acts_of_pages() -> list[tuple[str, str]]:
         *(("host_act", verb) for verb in host_acts.ACTS),
         *(("supervisor_act", verb) for verb in (*supervisor_acts.ACTS, "pause-all", "resume-all")),
         *(("template_act", verb) for verb in template_acts._NEEDS),
-        *((name, "") for name in ("host_new", "host_edit", "host_weight", "job_new")),
+        *((name, "") for name in ("host_new", "host_edit", "host_weight", "host_orphans", "job_new")),
         *((name, "") for name in ("jobs_view_new", "jobs_view", "jobs_view_delete")),
     ]
 
@@ -185,6 +188,10 @@ POSTS = {
     "job_new": _new_job,
     "host_new": lambda _verb, _user: (f"{reverse('admin:host_new')}?kind=docker", _settings()),
     "host_edit": lambda _verb, _user: (reverse("admin:host_edit", args=[make_host("new").pk]), _settings()),
+    "host_orphans": lambda _verb, _user: (
+        reverse("admin:host_orphans", args=[make_host(orphans=[ORPHAN]).pk]),
+        {"containers": ORPHAN["id"]},
+    ),
     "host_weight": lambda _verb, _user: (
         reverse("admin:host_weight", args=[make_host().pk]),
         {"weight": 7},
