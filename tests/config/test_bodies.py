@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
+import contextlib
+import http.client
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 
 from config.bodies import LimitBodies
+from tests.support.loops import in_a_loop
+from tests.support.web import running_web
 
 LIMIT = 100
 
@@ -42,7 +45,8 @@ def statuses(pieces: Iterable[bytes], *, length: str = "") -> tuple[list[int], i
             sent.append(message["status"])
 
     headers = [(b"content-length", length.encode())] if length else []
-    asyncio.run(LimitBodies(application, LIMIT)({"type": "http", "headers": headers}, receive, send))
+    limited = LimitBodies(application, LIMIT)
+    in_a_loop(lambda: limited({"type": "http", "headers": headers}, receive, send))
     return sent, taken
 
 
@@ -65,3 +69,21 @@ def test_no_form_takes_a_file():
 
     assert request.POST["first"] == "1"
     assert not request.FILES
+
+
+@pytest.mark.process
+@pytest.mark.sqlite_only
+@pytest.mark.django_db(transaction=True)
+def test_the_web_process_refuses_a_large_body_and_answers_the_next_one(database_url):
+    def chunks() -> Iterator[bytes]:
+        for _ in range(50):
+            yield b"x" * 100_000
+
+    with running_web(database_url) as web:
+        for body in (b"x" * 3_000_000, chunks()):
+            connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=20)
+            with contextlib.suppress(ConnectionError):  # it need not take all of it
+                connection.request("POST", "/admin/login/", body)
+            assert connection.getresponse().status == 413
+            connection.close()
+        assert web.ask("/health/live") == 200

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from asgiref.sync import async_to_sync
 from cryptography.fernet import Fernet
 from django.contrib import admin
 from django.contrib.auth.models import User
@@ -20,6 +19,7 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, reverse
 from config.asgi import application
 from config.environment import Environment
 from hosts.ids import new_id
+from tests.support.loops import in_a_loop
 from tests.support.sockets import Socket
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +147,7 @@ def test_a_socket_is_opened_from_pages_of_ours_only(settings, origin, let_in):
         socket = Socket(application, f"/ws/jobs/{new_id()}/log/", headers)
         return await socket.connect()
 
-    assert async_to_sync(connect)() is let_in
+    assert in_a_loop(connect) is let_in
 
 
 def production(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
