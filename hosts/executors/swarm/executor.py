@@ -72,6 +72,7 @@ class SwarmExecutor(ContainerExecutor):
         networks=True,
         network_aliases=True,
         user=True,
+        linux_capabilities=True,
     )
     secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
     config_fields: ClassVar[tuple[ConfigField, ...]] = settings.FIELDS

@@ -91,6 +91,8 @@ def _container(
         "Init": host.config.get("init", True),
         # Engines before 26 do not know it, and leave it out.
         "Privileges": {"NoNewPrivileges": True},
+        # Engines before 20.10 leave these two out as well.
+        "CapabilityAdd": list(job.template.options.security.cap_add),
         "CapabilityDrop": list(job.template.options.security.cap_drop),
         "Secrets": list(secrets),
     }
