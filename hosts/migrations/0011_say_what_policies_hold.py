@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('hosts', '0009_steps_of_tests'),
+        ('hosts', '0010_removals'),
     ]
 
     operations = [

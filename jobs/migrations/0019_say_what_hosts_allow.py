@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0017_newest_failures'),
+        ('jobs', '0018_hour_tallies'),
     ]
 
     operations = [
