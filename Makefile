@@ -9,7 +9,7 @@ PRODUCTION = env -u DEBUG TALLYMAN_ENV_FILE= ALLOWED_HOSTS=tallyman.example DATA
 	TALLYMAN_SECRET_KEYS="$$($(BIN)/python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())')"
 
 COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
-LOCK = $(COMPILE) --extra postgres --extra redis
+LOCK = $(COMPILE) --extra postgres --extra redis --extra 2fa
 
 .DEFAULT_GOAL := help
 .PHONY: help up test soak bench bench-web screenshots check format lock clean
@@ -36,13 +36,14 @@ bench-web: .venv/bench .venv/dev ## measure the pages with 1,000,000 jobs, and t
 screenshots: .venv/dev ## picture every screen into var/screenshots/ (KEEP=1: those of the README, too)
 	@KEEP=$(KEEP) $(BIN)/python -m scripts.screenshots
 
-check: .venv/dev ## format, lint, types, layers, migrations, deployment settings
+check: .venv/dev .venv/audit ## format, lint, types, layers, migrations, deployment settings, dependencies
 	@echo "== ruff format" && $(BIN)/ruff format --check .
 	@echo "== ruff check" && $(BIN)/ruff check .
 	@echo "== mypy" && $(PRODUCTION) $(BIN)/mypy
 	@echo "== import layers" && $(BIN)/lint-imports --no-logo
 	@echo "== migrations" && $(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run
 	@echo "== deployment" && $(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	@echo "== dependencies" && $(BIN)/python -m scripts.audit
 
 format: .venv/dev ## format the code and fix what ruff can fix
 	@$(BIN)/ruff format .
@@ -52,6 +53,7 @@ lock: ## pin the newest allowed versions in requirements/ (needs uv)
 	$(LOCK) --upgrade --output-file requirements/base.txt
 	$(LOCK) --upgrade --group dev --constraint requirements/base.txt --output-file requirements/dev.txt
 	$(COMPILE) --extra cloudrun --constraint requirements/dev.txt --output-file requirements/cloudrun.txt
+	$(subst pyproject.toml,,$(COMPILE)) --group audit --constraint requirements/dev.txt --output-file requirements/audit.txt
 	$(LOCK) --upgrade --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
 
 clean: ## remove .venv, caches and built static files; var/ and .env stay
@@ -63,7 +65,8 @@ clean: ## remove .venv, caches and built static files; var/ and .env stay
 .venv/base: requirements/base.txt
 .venv/dev: requirements/dev.txt
 .venv/bench: requirements/bench.txt
-.venv/base .venv/dev .venv/bench:
+.venv/audit: requirements/audit.txt
+.venv/base .venv/dev .venv/bench .venv/audit:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing $< into .venv"

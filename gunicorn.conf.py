@@ -11,7 +11,7 @@ from config import environment, logging
 
 try:
     env = environment.load()
-    env.required("SECRET_KEY", hint=environment.SECRET_KEY_HINT)
+    env.signing_key("SECRET_KEY", is_production=not env.flag("DEBUG", False))
     host = env.text("BIND", "0.0.0.0")  # an address, without a port
     port = env.port("PORT", 8000)
     workers = env.whole("WEB_CONCURRENCY", 2, minimum=1)

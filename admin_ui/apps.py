@@ -9,6 +9,13 @@ class AdminUiConfig(AppConfig):
     verbose_name = "Tallyman"
     default = True
 
+    def ready(self) -> None:
+        from django.contrib.auth.signals import user_logged_in
+
+        from admin_ui import standing
+
+        user_logged_in.connect(standing.begin, dispatch_uid="admin_ui.standing")
+
 
 class TallymanAdminConfig(admin_apps.AdminConfig):
     """Django's admin, with our site as the one that everything registers at."""

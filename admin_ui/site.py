@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.functional import SimpleLazyObject
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
+
+from admin_ui import second_factor, standing
 
 
 class TallymanSite(admin.AdminSite):
@@ -28,6 +32,13 @@ class TallymanSite(admin.AdminSite):
         tables = path("tables/", self.admin_view(super().index), name="tables")
         return [tables, *urls.patterns(), *super().get_urls()]
 
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The form for name and password; for who has given those, the question for the second factor."""
+        if request.method == "GET" and standing.half_logged_in(request):
+            wanted = urlencode({REDIRECT_FIELD_NAME: request.GET.get(REDIRECT_FIELD_NAME, "")})
+            return HttpResponseRedirect(f"{reverse('admin:two_factor')}?{wanted}")
+        return super().login(request, extra_context)
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The dashboard."""
         from admin_ui.pages.dashboard import dashboard
@@ -42,4 +53,5 @@ class TallymanSite(admin.AdminSite):
             "navigation": navigation.for_user(request.user),
             # Read only by a page that shows them: the login has the same context.
             "alerts": SimpleLazyObject(lambda: alerts.current(request.user)),
+            "has_second_factors": second_factor.is_on(),
         }

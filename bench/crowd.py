@@ -29,7 +29,10 @@ def measure(server: PostgresServer) -> Result:
     rate: list[float] = []
     with engines.started() as engine:
         host = DockerHost.objects.create(
-            name="docker", connection_string=engine.url, max_concurrent_jobs=CONTAINERS
+            name="docker",
+            connection_string=engine.url,
+            max_concurrent_jobs=CONTAINERS,
+            policy={"root": True},
         )
         template = ContainerTemplate.objects.create(name="crowd", docker_image=engines.CHATTY)
         with ground.supervisor() as processes:

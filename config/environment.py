@@ -8,6 +8,7 @@ and Kubernetes hand over secrets). `.env` beside `manage.py` fills in what the e
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import environ
@@ -21,6 +22,10 @@ SECRET_KEY_HINT = (
 )
 
 HIGHEST_PORT = 65535
+# What Django itself takes for too weak (security.W009), but only where somebody runs `check --deploy`.
+LEAST_KEY_LENGTH, LEAST_KEY_VARIETY = 50, 5
+EXAMPLE_KEY_PREFIX = "django-insecure-"
+
 TRUE_WORDS = frozenset({"1", "true", "yes", "on", "y"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", "n"})
 
@@ -50,6 +55,18 @@ class Environment:
         if value := self.text(name):
             return value
         raise ImproperlyConfigured(f"{name} is not set. {hint}")
+
+    def signing_key(self, name: str, *, is_production: bool) -> str:
+        """A key; ImproperlyConfigured if there is none, or one in production that could be guessed."""
+        key = self.required(name, hint=SECRET_KEY_HINT)
+        is_weak = len(key) < LEAST_KEY_LENGTH or len(set(key)) < LEAST_KEY_VARIETY
+        if is_production and (is_weak or key.startswith(EXAMPLE_KEY_PREFIX)):
+            raise ImproperlyConfigured(
+                f"{name} is too weak for production: logins are signed with it, and it could be guessed. "
+                f"It has to have {LEAST_KEY_LENGTH} random characters or more, as made with "
+                "`python3 -c 'import secrets; print(secrets.token_urlsafe(50))'`."
+            )
+        return key
 
     def flag(self, name: str, default: bool) -> bool:
         word = self.text(name).lower()
@@ -103,6 +120,16 @@ class Environment:
                 raise ImproperlyConfigured(f"{name} must be like a=b,c=d, and {word!r} is no such pair.")
             found[key] = value
         return found
+
+
+def two_factor_apps() -> list[str]:
+    """The applications of second factors; ImproperlyConfigured if they are not installed."""
+    missing = [name for name in ("django_otp", "segno") if find_spec(name) is None]
+    if missing:
+        raise ImproperlyConfigured(
+            f"TALLYMAN_TWO_FACTOR needs {' and '.join(missing)}; install tallyman[2fa], or leave it off."
+        )
+    return ["django_otp", "django_otp.plugins.otp_totp", "django_otp.plugins.otp_static"]
 
 
 def env_file() -> Path | None:

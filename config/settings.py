@@ -5,6 +5,7 @@ Values come from the environment or from `.env` (see `config.environment`); `.en
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ env = _environment.load()
 # --- What this process is -------------------------------------------------------------------------------
 
 DEBUG: bool = env.flag("DEBUG", False)
-SECRET_KEY: str = env.required("SECRET_KEY", hint=_environment.SECRET_KEY_HINT)
+SECRET_KEY: str = env.signing_key("SECRET_KEY", is_production=not DEBUG)
 ALLOWED_HOSTS: list[str] = env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if DEBUG else ())
 # Keys that SECRET_KEY had before: what was signed with them is still believed.
 SECRET_KEY_FALLBACKS: list[str] = env.words("SECRET_KEY_FALLBACKS")
@@ -96,29 +97,37 @@ INSTALLED_APPS: list[str] = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
 ]
+# Login: whether a code of an app is asked for beside the password (`pip install tallyman[2fa]`).
+TALLYMAN_TWO_FACTOR: str = env.choice("TALLYMAN_TWO_FACTOR", "off", among=("off", "optional", "required"))
 if pages.are_served:
     INSTALLED_APPS += [
         "django.contrib.messages",
         "django.contrib.staticfiles",
+        "axes",
         "channels",
         "csp",
         "django_htmx",
         "health_check",
     ]
+    if TALLYMAN_TWO_FACTOR != "off":
+        INSTALLED_APPS += _environment.two_factor_apps()
 
 MIDDLEWARE: list[str] = [
     "healthcheck.middleware.any_host_for_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "config.headers.for_every_answer",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "admin_ui.standing.only_who_stands",
     "audit.middleware.audited",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES: list[dict[str, Any]] = [
@@ -187,6 +196,33 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     )
 ]
 
+if pages.are_served:
+    AUTHENTICATION_BACKENDS: list[str] = [
+        "axes.backends.AxesStandaloneBackend",  # has to be asked first
+        "django.contrib.auth.backends.ModelBackend",
+    ]
+# Who fails to log in so often has to wait, by name and address together: neither can a stranger lock others
+# out, nor many behind one address each other.
+AXES_FAILURE_LIMIT: int = env.whole("TALLYMAN_LOGIN_FAILURES", 5, minimum=1)
+AXES_COOLOFF_TIME = timedelta(seconds=env.whole("TALLYMAN_LOGIN_WAIT_SECONDS", 900, minimum=1))
+AXES_LOCKOUT_PARAMETERS: list[list[str]] = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "admin_ui.throttle.address_of"
+AXES_LOCKOUT_CALLABLE = "admin_ui.throttle.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
+OTP_TOTP_ISSUER = "Tallyman"
+OTP_ADMIN_HIDE_SENSITIVE_DATA = True
+
+# A login ends when nobody has done anything for so long (pages that renew themselves do not count), and after
+# so long in any case. 0: not for that reason.
+TALLYMAN_SESSION_IDLE_SECONDS: int = env.whole("TALLYMAN_SESSION_IDLE_SECONDS", 2 * 3600)
+TALLYMAN_SESSION_MAX_SECONDS: int = env.whole("TALLYMAN_SESSION_MAX_SECONDS", 24 * 3600)
+SESSION_COOKIE_AGE: int = TALLYMAN_SESSION_MAX_SECONDS or 14 * 86_400
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -207,6 +243,15 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE: bool = env.flag("SECURE_COOKIES", not DEBUG)
 CSRF_COOKIE_SECURE: bool = SESSION_COOKIE_SECURE
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True  # pages carry the token themselves
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+# What a request may bring; config.bodies counts it before Django stores anything.
+DATA_UPLOAD_MAX_MEMORY_SIZE: int = env.whole("TALLYMAN_MAX_BODY_BYTES", 2_621_440, minimum=65_536)
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+FILE_UPLOAD_MAX_MEMORY_SIZE: int = DATA_UPLOAD_MAX_MEMORY_SIZE
+FILE_UPLOAD_HANDLERS: list[str] = ["config.bodies.NoFiles"]
 X_FRAME_OPTIONS = "DENY"
 # Nothing comes from another host, and nothing that is written into a page runs or paints there.
 CONTENT_SECURITY_POLICY: dict[str, Any] = {

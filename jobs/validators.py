@@ -87,6 +87,16 @@ def validate_signal(value: str) -> None:
         )
 
 
+def validate_network(value: str) -> None:
+    """The name of a network of the engine: not another container's, nor one with orders in it."""
+    validate_no_nul(value)
+    if ":" in value or "/" in value or value != value.strip():
+        raise ValidationError(
+            f"{value!r} is no name of a network; `docker network ls` on the host tells them. What another "
+            "container has (container:NAME) cannot be joined."
+        )
+
+
 def validate_aliases(value: Any) -> None:
     """A JSON list of names."""
     if not isinstance(value, list) or not all(isinstance(alias, str) and alias for alias in value):

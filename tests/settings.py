@@ -15,6 +15,8 @@ ENVIRONMENT = {
     "DEBUG": "true",
     "SECRET_KEY": "a key for tests only, which signs nothing of any worth to anybody",
     "TALLYMAN_ENV_FILE": "",
+    # So that its tables are there.
+    "TALLYMAN_TWO_FACTOR": "optional",
     "TALLYMAN_SECRET_KEYS": "dGVzdHMgb25seSwgdGhpcnR5LXR3byBieXRlcyAhISE=",
 }
 READ_BY_SETTINGS = {
@@ -40,5 +42,7 @@ os.environ.update(ENVIRONMENT, DJANGO_SETTINGS_MODULE="config.settings")
 
 from config.settings import *  # noqa: E402, F403
 
+# One test logs in many times, wrongly too; what comes of that has tests of its own.
+AXES_ENABLED = False
 # Logging in is part of many tests; a hash that is slow on purpose has no place there.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -26,6 +26,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.layers import InMemoryChannelLayer
 from django.conf import settings
 
+from admin_ui import standing
 from admin_ui.live_logs import rows
 from admin_ui.live_logs.rows import Row
 from admin_ui.live_logs.tower import MOST_CHARACTERS, MOST_ROWS, Feed, tower
@@ -96,8 +97,11 @@ class LogConsumer(AsyncJsonWebsocketConsumer):
         if key is None:
             return LOG_IN
         store = import_module(settings.SESSION_ENGINE).SessionStore
-        user = await get_user({**self.scope, "session": store(key)})
+        kept = store(key)
+        user = await get_user({**self.scope, "session": kept})
         if not user.is_authenticated:
+            return LOG_IN
+        if await database_sync_to_async(standing.of)(kept, user):
             return LOG_IN
         may = await database_sync_to_async(
             lambda: user.is_active and user.is_staff and user.has_perm(PERMISSION)

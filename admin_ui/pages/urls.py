@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path
 
+from admin_ui import second_factor
 from admin_ui.pages import dashboard, log, supervisor, supervisor_acts, template, template_acts, templates
 from admin_ui.pages.alerts import alerts
 from admin_ui.pages.audit import views as audit
@@ -32,7 +33,16 @@ def patterns() -> list[URLPattern]:
         *_LOG,
         *_HOSTS,
         *_AUDIT,
+        *_two_factor(),
     ]
+
+
+def _two_factor() -> list[URLPattern]:
+    if not second_factor.is_on():
+        return []
+    from admin_ui.pages import two_factor  # its library may not be installed
+
+    return [path("two-factor/", two_factor.page, name="two_factor")]
 
 
 _OVERVIEW = [

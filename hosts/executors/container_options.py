@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 UNLIMITED = -1
+# How many processes a container may have where nothing else is said.
+PIDS_LIMIT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,14 @@ class Resources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Security:
-    """What the container's processes may do. `init` None: as the host says."""
+    """What the container's processes may do. `init` None: as the host says.
+
+    No Linux capability is kept unless it is asked for; `cap_drop` of nothing leaves those that engines give.
+    """
 
     read_only: bool = False
     cap_add: tuple[str, ...] = ()
-    cap_drop: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ("ALL",)
     no_new_privileges: bool = True
     init: bool | None = None
     privileged: bool = False

@@ -90,10 +90,13 @@ class DockerHost(models.Model):
         default=dict,
         blank=True,
         db_default={},
-        help_text='What its containers may have: {"images": ["registry.example/team/**"], '
-        '"paths": ["/srv/data", "/etc/ssl:ro"], "capabilities": ["NET_ADMIN"], "devices": ["/dev/fuse"], '
-        '"privileged": false, "host_network": false, "host_pid": false}. What is left out is not allowed; '
-        "without images, every image is.",
+        help_text='What its containers may have: {"root": true, "images": ["registry.example/team/**"], '
+        '"paths": ["/srv/data", "/etc/ssl:ro"], "volumes": ["cache"], "networks": ["jobs"], '
+        '"labels": ["team"], "capabilities": ["NET_ADMIN"], "devices": ["/dev/fuse"], '
+        '"ulimits": ["rtprio"], "pids": 10000, '
+        '"new_privileges": false, "privileged": false, "gpus": false, "host_network": false, '
+        '"host_pid": false}. What is left out is not allowed, root neither; but without images, networks or '
+        "labels every one is.",
     )
     weight = models.PositiveIntegerField(
         default=100,

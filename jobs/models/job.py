@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from hosts.fields import EncryptedJSONField
 from hosts.ids import new_id
 from hosts.models import DockerHost
-from jobs import needs, validators
+from jobs import allowed, needs, validators
 from jobs.models.template import ContainerTemplate
 from jobs.states import ENDED_STATUSES, OPEN_STATUSES, JobStatus
 
@@ -205,9 +205,14 @@ class ContainerJob(models.Model):
         return self.name or str(self.id)
 
     def clean(self) -> None:
-        """Refuse a new job that asks for what its host's executor cannot do."""
-        if not (self._state.adding and self.docker_host and self.template_id):
+        """Refuse a new job that asks for what its host cannot do or forbids, or what every host forbids."""
+        if not (self._state.adding and self.template_id):
+            return
+        image = self.override_image
+        if self.docker_host is None:
+            if problem := allowed.by_no_host(self.template, image=image):
+                raise ValidationError(problem)
             return
         lacking = needs.lacking(self.docker_host.executor_type, self.template)
-        if lacking:
-            raise ValidationError({"docker_host": lacking})
+        if wrong := lacking or allowed.refusals(self.docker_host, self.template, image=image):
+            raise ValidationError({"docker_host": wrong})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
@@ -12,7 +13,7 @@ from hosts.executors import option_reader
 from hosts.fields import EncryptedTextField
 from hosts.ids import new_id
 from hosts.labels import validate_wanted_labels
-from jobs import validators
+from jobs import allowed, validators
 from jobs.validators import OptionValidator
 
 DEFAULT_MAX_LOG_BYTES = 1024**3
@@ -67,7 +68,8 @@ class ContainerTemplate(models.Model):
         default="",
         db_default="",
         validators=[OptionValidator("user")],
-        help_text="Name or number, perhaps with a group, as in app or 1000:100; empty: the image's own.",
+        help_text="By number, perhaps with a group, as in 1000 or 1000:100; by name only where the host "
+        "allows root. Empty: the image's own.",
     )
     working_directory = models.CharField(
         max_length=500, blank=True, default="", db_default="", validators=[validators.validate_no_nul]
@@ -122,9 +124,10 @@ class ContainerTemplate(models.Model):
         blank=True,
         db_default={},
         validators=[OptionValidator("security")],
-        help_text='As in {"read_only": true, "cap_drop": ["ALL"], "cap_add": ["CHOWN"], "init": true, '
-        '"no_new_privileges": true}; if the host\'s policy allows it, too: "privileged", "host_pid", '
-        '"devices": ["/dev/fuse"], and other capabilities.',
+        help_text='As in {"read_only": true, "cap_add": ["CHOWN"], "init": true}. All capabilities are '
+        'dropped but those in cap_add ("cap_drop": [] keeps the usual ones). If the policy of the host '
+        'allows it, too: "privileged", "host_pid", "no_new_privileges": false, "devices": ["/dev/fuse"], '
+        "and other capabilities.",
     )
     memory_limit = models.PositiveIntegerField(
         null=True,
@@ -286,10 +289,12 @@ class ContainerTemplate(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Refuse fields that do not go together."""
+        """Refuse fields that do not go together, and what no host allows."""
         validators.validate_options(
             {name: getattr(self, name) for name in option_reader.FIELDS}, memory_limit=self.memory_limit
         )
+        if problem := allowed.by_no_host(self):
+            raise ValidationError(problem)
 
 
 class EnvironmentVariable(models.Model):
@@ -320,7 +325,7 @@ class NetworkAssignment(models.Model):
     template = models.ForeignKey(
         ContainerTemplate, on_delete=models.CASCADE, related_name="network_assignments"
     )
-    network_name = models.CharField(max_length=200)
+    network_name = models.CharField(max_length=200, validators=[validators.validate_network])
     aliases = models.JSONField(
         default=list, blank=True, db_default=[], validators=[validators.validate_aliases]
     )
@@ -335,3 +340,9 @@ class NetworkAssignment(models.Model):
 
     def __str__(self) -> str:
         return self.network_name
+
+    def clean(self) -> None:
+        """Refuse a network that no host allows."""
+        problem = self.template_id and allowed.network_by_no_host(self.template, self.network_name)
+        if problem:
+            raise ValidationError({"network_name": problem})

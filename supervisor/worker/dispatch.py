@@ -95,6 +95,10 @@ class Dispatcher:
             run.busy = False
             progress.secrets_unreadable(run, exc, boot_clock())
             return
+        if refusal := self._not_allowed(run.view):
+            # Asked of the engine all the same: one that was made before it was forbidden may run.
+            self._send(run, Need.ENSURE, steps.refuse, run.view, refusal)
+            return
         if self._engine.can.pull and progress.pull_first(run):
             run.busy = False
             return
@@ -108,15 +112,24 @@ class Dispatcher:
                 failure_class="not_supported",
                 hint="Send it to a host of another kind, or take out of its template what this cannot do.",
             )
-        view = _thaw(run)
-        host, image = self._engine.executor.host, view.template.docker_image
-        if not policy.image_allowed(host.policy, image):
-            raise ContainerExecutionError(
-                f"The image {image} is not among the images that host {host.name} allows.",
-                failure_class="not_allowed",
-                hint=f"Change the template, or have the policy of host {host.name} changed.",
-            )
-        return view
+        return _thaw(run)
+
+    def _not_allowed(self, view: JobView) -> ContainerExecutionError | None:
+        """The error for what the host's policy forbids, whatever its executor looks at itself."""
+        host, template = self._engine.executor.host, view.template
+        networks = [network.name for network in view.networks]
+        wrong = policy.refusals(
+            *(host.policy, template.docker_image, template.options, networks),
+            socket=policy.socket_of(host.base_url),
+        )
+        sentences = " ".join(wrong)
+        if not sentences:
+            return None
+        return ContainerExecutionError(
+            sentences,
+            failure_class="not_allowed",
+            hint=f"Change the template, or have the policy of host {host.name} changed.",
+        )
 
     def _pull(self, run: Run) -> None:
         """Nothing of its own is sent: it waits for its image, perhaps with others (`Pulls.begin`)."""

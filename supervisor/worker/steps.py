@@ -61,6 +61,14 @@ def ensure(hands: Hands, view: JobView) -> Observation:
     return _observation(hands.executor.create(view), "create")
 
 
+def refuse(hands: Hands, view: JobView, error: ContainerExecutionError) -> Observation:
+    """What has the container's name already, of a job that may not run; the error if nothing has."""
+    seen = observe(hands, view.container_name)
+    if seen is None:
+        raise error
+    return seen
+
+
 def pull(hands: Hands, image: str, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:
     """Bring the image to the engine, unless nobody wants it any more."""
     if cancelled():

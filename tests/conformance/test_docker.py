@@ -20,6 +20,7 @@ def host_at(base_url: str) -> HostView:
         executor_type="docker",
         base_url=base_url,
         installation=uuid.uuid4(),
+        policy={"root": True},
     )
 
 

@@ -21,6 +21,7 @@ def host_at(base_url: str) -> HostView:
         executor_type="swarm",
         base_url=base_url,
         installation=uuid.uuid4(),
+        policy={"root": True},
     )
 
 

@@ -134,7 +134,7 @@ def test_a_missing_network_starts_nothing(executor):
 
 
 def test_a_network_that_cannot_be_joined_leaves_no_container(docker_engine, networks):
-    executor = DockerExecutor(host_view(docker_engine.url, policy={"host_network": True}))
+    executor = DockerExecutor(host_view(docker_engine.url, policy={"root": True, "host_network": True}))
     job = script("true", networks=(Network(name="host"), Network(name=networks[0])))
 
     with pytest.raises(ContainerExecutionError) as caught:

@@ -38,7 +38,7 @@ EVERYTHING = {
         "init": False,
     },
 }
-POLICY = {"capabilities": ["SYS_NICE"]}
+POLICY = {"capabilities": ["SYS_NICE"], "new_privileges": True}
 
 
 def job_with(
@@ -63,7 +63,7 @@ def allowing(docker_engine) -> Iterator[Any]:
     made: list[DockerExecutor] = []
 
     def make(**policy: Any) -> DockerExecutor:
-        made.append(DockerExecutor(host_view(docker_engine.url, policy=policy)))
+        made.append(DockerExecutor(host_view(docker_engine.url, policy={"root": True, **policy})))
         return made[-1]
 
     yield make
@@ -170,8 +170,9 @@ def test_the_program_runs_as_its_options_say(allowing):
     ],
 )
 def test_gpus_are_asked_for_and_a_host_without_them_refuses_the_start(
-    executor, docker_engine, gpus, request_for
+    allowing, docker_engine, gpus, request_for
 ):
+    executor = allowing(gpus=True)
     container_id = executor.create(job_with("true", resources={"gpus": gpus})).container_id
 
     (asked,) = docker_engine.api.inspect_container(container_id)["HostConfig"]["DeviceRequests"]
@@ -205,7 +206,7 @@ REFUSED: tuple[tuple[dict[str, Any], dict[str, Any], str], ...] = (
     ({}, {"security": {"devices": ["/dev/fuse"]}}, "/dev/fuse"),
     ({}, {"networks": (Network(name="host"),)}, "own network"),
     ({}, {"networks": (Network(name="none"), Network(name="host"))}, "own network"),
-    ({"host_network": True}, {"networks": (Network(name="container:x"),)}, "another's"),
+    ({"host_network": True}, {"networks": (Network(name="container:x"),)}, "somebody else's"),
     ({}, {"volumes": ["/etc:/etc"]}, "/etc"),
     ({"paths": ["/etc:ro"]}, {"volumes": ["/etc:/x"]}, "for writing"),
     ({"paths": ["/srv/data"]}, {"volumes": ["/srv/database:/x:ro"]}, "/srv/database"),

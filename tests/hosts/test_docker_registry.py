@@ -40,7 +40,7 @@ def image(address, docker_engine) -> Iterator[str]:
 
 def executor_with(docker_engine, address: str, **login: str) -> DockerExecutor:
     logins = {"registries": {address: login}} if login else {}
-    policy = {"images": [f"{address}/team/*"]}
+    policy = {"root": True, "images": [f"{address}/team/*"]}
     return DockerExecutor(host_view(docker_engine.url, policy=policy, **logins))
 
 

@@ -16,14 +16,15 @@ pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 def test_an_image_that_the_host_does_not_allow_is_refused_before_anything_is_made(
     process_host: DockerHost, template: ContainerTemplate, database_url: str
 ) -> None:
-    DockerHost.objects.update(policy={"images": ["team/**"]})
     refused = operations.submit(template, command="true", host=process_host)
+    DockerHost.objects.update(policy={"images": ["team/**"]})
+    process_host.refresh_from_db()
     allowed = operations.submit(template, command="true", image="team/tool", host=process_host)
     with supervising.running("process_container_jobs", "--once", database_url=database_url) as once:
         assert once.process.wait(40) == 0
     wait_for_status(allowed, "completed", "failed")
     wait_for_status(refused, "failed")
     assert refused.failure_class == "not_allowed"
-    assert refused.failure_message == "The image none is not among the images that host here allows."
+    assert refused.failure_message == "The image none is not among the images that the host allows."
     assert refused.attempts.get().started_at is None
     assert allowed.status == "completed"

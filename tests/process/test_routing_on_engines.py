@@ -48,6 +48,7 @@ def hosts(engines: tuple[Engine, ...], transactional_db: None) -> list[DockerHos
             max_concurrent_jobs=slots,
             labels=labels,
             executor_config={"timeout": 1},
+            policy={"root": True},
         )
         for engine, (name, weight, slots, labels) in zip(engines, settings, strict=True)
     ]

@@ -15,6 +15,7 @@ from tests.supervisor.working import AnyEngine
 from tests.support.relay import Relay
 from tests.support.requirements import missing
 
+ROOT = {"root": True}  # as the one image runs that there is
 OURS = {"label": "tallyman.installation"}
 
 
@@ -30,7 +31,7 @@ def engine(docker_engine: AnyEngine) -> Iterator[AnyEngine]:
 @pytest.fixture
 def host(engine: AnyEngine, transactional_db: None) -> DockerHost:
     """The shared engine as a host."""
-    return DockerHost.objects.create(name="docker", connection_string=engine.url)
+    return DockerHost.objects.create(name="docker", connection_string=engine.url, policy=ROOT)
 
 
 @pytest.fixture
@@ -45,7 +46,10 @@ def relay(engine: AnyEngine) -> Iterator[Relay]:
 @pytest.fixture
 def far_host(relay: Relay, transactional_db: None) -> DockerHost:
     """The shared engine as a host at the other end of the relay."""
-    return DockerHost.objects.create(name="far", connection_string=relay.url, executor_config={"timeout": 1})
+    config = {"timeout": 1}
+    return DockerHost.objects.create(
+        name="far", connection_string=relay.url, executor_config=config, policy=ROOT
+    )
 
 
 @pytest.fixture

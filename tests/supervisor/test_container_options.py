@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from hosts.models import DockerHost
 from jobs import operations
@@ -22,17 +23,29 @@ def template_with(name: str, **fields: object) -> ContainerTemplate:
 
 
 def forbidden_jobs(host: DockerHost) -> dict[ContainerJob, str]:
-    """Jobs that the host's policy forbids, with a part of the sentence that says why."""
+    """Jobs that the host's policy forbids, with a part of the sentence that says why.
+
+    Nobody can submit them; as rows that somebody wrote they wait all the same.
+    """
     networked = template_with("networked", command="true")
     NetworkAssignment.objects.create(template=networked, network_name="host")
     pulling = template_with("pulling", pull_policy="always")
+    wanted = [
+        (template_with("strong", security={"privileged": True}), "", "privileged"),
+        (template_with("bound", volumes=["/etc:/x:ro"]), "", "/etc"),
+        (template_with("socket", volumes=["/var/run/docker.sock:/s"]), "", "docker.sock"),
+        (networked, "", "own network"),
+        (template_with("able", security={"cap_add": ["SYS_ADMIN"]}), "", "SYS_ADMIN"),
+        (template_with("many", resources={"pids": 5000}), "", "4096 processes"),
+        (pulling, "127.0.0.1:9/evil:1", "not among the images"),
+        (pulling, "alpine:1", "not among the images"),
+    ]
+    for template, image, words in wanted:
+        with pytest.raises(ValidationError, match=words):
+            operations.submit(template, image=image, host=host)
     return {
-        operations.submit(template_with("strong", security={"privileged": True}), host=host): "privileged",
-        operations.submit(template_with("bound", volumes=["/etc:/x:ro"]), host=host): "/etc",
-        operations.submit(networked, host=host): "own network",
-        operations.submit(template_with("able", security={"cap_add": ["SYS_ADMIN"]}), host=host): "SYS_ADMIN",
-        operations.submit(pulling, image="127.0.0.1:9/evil:1", host=host): "not among the images",
-        operations.submit(pulling, image="alpine:1", host=host): "not among the images",
+        ContainerJob.objects.create(template=template, override_image=image, docker_host=host): words
+        for template, image, words in wanted
     }
 
 
@@ -49,6 +62,7 @@ def test_options_reach_the_container_and_its_metadata_the_job(
     engine: AnyEngine, host: DockerHost, shared: Path, database_url: str
 ) -> None:
     DockerHost.objects.update(policy={"paths": [str(shared)], "images": ["busybox"]})
+    host.refresh_from_db()
     (shared / "input").write_text("from the host\n")
     port = free_port()
     made = engine.api.create_network("net-worker")

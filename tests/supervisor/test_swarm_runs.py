@@ -25,7 +25,8 @@ pytestmark = [pytest.mark.docker, pytest.mark.process, pytest.mark.django_db(tra
 @pytest.fixture
 def swarm_host(swarm: SwarmNode, transactional_db: None) -> DockerHost:
     """The shared swarm as a host."""
-    return DockerHost.objects.create(name="swarm", executor_type="swarm", connection_string=swarm.url)
+    fields = {"executor_type": "swarm", "connection_string": swarm.url, "policy": {"root": True}}
+    return DockerHost.objects.create(name="swarm", **fields)
 
 
 def ended(job: ContainerJob) -> ContainerJob:

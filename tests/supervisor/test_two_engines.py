@@ -27,7 +27,9 @@ Engines = tuple[Engine, Engine]
 @pytest.fixture
 def hosts(two_engines: Engines) -> list[DockerHost]:
     return [
-        DockerHost.objects.create(name=name, connection_string=engine.url, max_concurrent_jobs=6)
+        DockerHost.objects.create(
+            name=name, connection_string=engine.url, max_concurrent_jobs=6, policy={"root": True}
+        )
         for name, engine in zip("ab", two_engines, strict=True)
     ]
 

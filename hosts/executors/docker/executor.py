@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from hosts.errors import (
     ContainerExecutionError,
     DockerConnectionError,
     EngineError,
+    ImageMissing,
 )
 from hosts.executors import cgroups, contract
 from hosts.executors.capabilities import Capabilities
@@ -151,7 +152,7 @@ class DockerExecutor(ContainerExecutor):
         body = spec.create_body(self.host, job)
         if self._client.is_podman():
             podman.adapt(body)
-        if refusal := self._not_allowed(job):
+        if refusal := self._not_allowed(job) or self._run_as_allowed(job, body):
             # One that was made before the policy forbade it may run.
             seen = self.observe(job.container_name)
             if seen is None:
@@ -296,8 +297,51 @@ class DockerExecutor(ContainerExecutor):
     def _not_allowed(self, job: JobView) -> ContainerExecutionError | None:
         """The error for a container that the host's policy does not allow."""
         template, networks = job.template, [network.name for network in job.networks]
-        wrong = list(policy.refusals(self.host.policy, template.docker_image, template.options, networks))
+        wrong = [
+            *policy.refusals(
+                *(self.host.policy, template.docker_image, template.options, networks),
+                socket=self._endpoint.socket_path,
+            ),
+            *self._volumes_not_allowed(job),
+        ]
         return self._forbidden(wrong) if wrong else None
+
+    def _volumes_not_allowed(self, job: JobView) -> Iterator[str]:
+        """A sentence for each volume of the engine that is more than a folder of its own."""
+        for volume in job.template.options.volumes:
+            if volume.is_bind or "volumes" in self.host.policy:
+                continue
+            reply = self._client.get(f"/volumes/{quote(volume.source, safe='')}")
+            if reply.status == HTTPStatus.NOT_FOUND:  # it is made, as a plain folder
+                continue
+            found = self._client.expect(reply)
+            options = found.get("Options") or {}
+            yield from filter(
+                None,
+                [policy.volume_refusal(self.host.policy, volume.source, str(found.get("Driver")), options)],
+            )
+
+    def _run_as_allowed(self, job: JobView, body: dict[str, Any]) -> EngineError | None:
+        """Have it run as the user that its image names, if that is allowed; the error if it is not.
+
+        The user is written down, so that nobody can move the image's tag in between.
+        """
+        if job.template.options.user or policy.may_run_as_root(self.host.policy):
+            return None
+        image = job.template.docker_image
+        reply = self._client.get(f"/images/{quote(image)}/json")
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return ImageMissing(reply.message)
+        user = str((self._client.expect(reply).get("Config") or {}).get("User") or "")
+        if wrong := policy.user_refusal(self.host.policy, user, image):
+            return ContainerExecutionError(
+                wrong,
+                failure_class="not_allowed",
+                hint="Give the template a user by number, as in 1000, or have root allowed by the policy of "
+                f"host {self.host.name}.",
+            )
+        body["User"] = user
+        return None
 
     def _forbidden(self, sentences: Iterable[str]) -> ContainerExecutionError:
         return ContainerExecutionError(

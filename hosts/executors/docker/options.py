@@ -7,7 +7,6 @@ from typing import Any
 
 from hosts.executors.container_options import UNLIMITED, ContainerOptions, Port, Resources, Security
 
-PIDS_LIMIT = 4096
 MEBIBYTE = 1024 * 1024
 
 
@@ -21,8 +20,8 @@ def container(options: ContainerOptions) -> dict[str, Any]:
     return body
 
 
-def host_config(options: ContainerOptions, *, memory_mb: int | None, init: bool) -> dict[str, Any]:
-    """What stands in it; `init` is the host's wish, for a template that has none."""
+def host_config(options: ContainerOptions, *, memory_mb: int | None, init: bool, pids: int) -> dict[str, Any]:
+    """What stands in it; `init` and `pids` are the host's wishes, for a template that has none."""
     security = options.security
     return {
         "Init": init if security.init is None else security.init,
@@ -38,7 +37,7 @@ def host_config(options: ContainerOptions, *, memory_mb: int | None, init: bool)
         "Tmpfs": dict(options.tmpfs),
         "ExtraHosts": [f"{name}:{address}" for name, address in options.extra_hosts.items()],
         "PortBindings": _bindings(options.ports),
-        **_resources(options.resources, memory_mb),
+        **_resources(options.resources, memory_mb, pids),
         **_security(security),
     }
 
@@ -52,8 +51,8 @@ def volumes_of(host_config: Mapping[str, Any]) -> list[str]:
     return mounts + list(host_config.get("Binds") or [])
 
 
-def _resources(resources: Resources, memory_mb: int | None) -> dict[str, Any]:
-    limits: dict[str, Any] = {"PidsLimit": resources.pids or PIDS_LIMIT}
+def _resources(resources: Resources, memory_mb: int | None, pids: int) -> dict[str, Any]:
+    limits: dict[str, Any] = {"PidsLimit": resources.pids or pids}
     if memory_mb:
         limits["Memory"] = memory_mb * MEBIBYTE
         # Memory and swap together: without swap_mb a job over its limit is killed, not slowed down.

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
+from hosts import policy
 from hosts.errors import ContainerExecutionError
 from hosts.executors.contract import HostView, JobView, Network, labels_for
 from hosts.executors.docker import options
@@ -41,7 +42,7 @@ def create_body(host: HostView, job: JobView) -> dict[str, Any]:
         "AttachStdin": False,
         "AttachStdout": False,
         "AttachStderr": False,
-        "HostConfig": _host_config(host.config, job),
+        "HostConfig": _host_config(host, job),
         **_stop(job),
         **options.container(job.template.options),
     }
@@ -68,16 +69,19 @@ def connect_body(container_id: str, network: Network) -> dict[str, Any]:
     return {"Container": container_id, "EndpointConfig": {"Aliases": list(network.aliases)}}
 
 
-def _host_config(config: Mapping[str, Any], job: JobView) -> dict[str, Any]:
+def _host_config(host: HostView, job: JobView) -> dict[str, Any]:
     return {
         # "default" is the engine's bridge, or nothing but loopback on an engine without one.
         "NetworkMode": job.networks[0].name if job.networks else "default",
         # A container that ended must stay until its log and exit code are recorded, and never run again.
         "AutoRemove": False,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        "LogConfig": {"Type": "local", "Config": log_options(config, job)},
+        "LogConfig": {"Type": "local", "Config": log_options(host.config, job)},
         **options.host_config(
-            job.template.options, memory_mb=job.template.memory_limit, init=config.get("init", True)
+            job.template.options,
+            memory_mb=job.template.memory_limit,
+            init=host.config.get("init", True),
+            pids=policy.pids_limit(host.policy),
         ),
         **_limits(job),
     }

@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-from hosts import registries
+from hosts import policy, registries
 from hosts.errors import ContainerBusy, DockerConnectionError
 from hosts.executors import contract
 from hosts.executors.capabilities import Capabilities
@@ -71,6 +71,8 @@ class SwarmExecutor(ContainerExecutor):
         cpu_limit=True,
         networks=True,
         network_aliases=True,
+        user=True,
+        linux_capabilities=True,
     )
     secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
     config_fields: ClassVar[tuple[ConfigField, ...]] = settings.FIELDS
@@ -110,6 +112,7 @@ class SwarmExecutor(ContainerExecutor):
 
     def create(self, job: JobView) -> Observation:
         """Keep the job's secrets, and make its service, which has no task yet."""
+        self._require_a_user(job)
         self._require_a_node_for(job)
         if job.secret_names:
             taken = self._swarm.service(job.container_name)
@@ -279,6 +282,13 @@ class SwarmExecutor(ContainerExecutor):
         if template.memory_limit and memory and template.memory_limit * _MEBIBYTE > memory:
             wanted, largest = f"{template.memory_limit} MB", f"{memory // _MEBIBYTE} MB"
             raise refusals.too_large("memory", wanted, largest)
+
+    def _require_a_user(self, job: JobView) -> None:
+        """Whom an image runs as is known on the nodes that have it only, so the job has to say it."""
+        if job.template.options.user or policy.may_run_as_root(self.host.policy):
+            return
+        if self._swarm.service(job.container_name) is None:
+            raise refusals.user_unknown(job.template.docker_image, self.host.name)
 
     def _discarded(self, container_id: str) -> bool:
         """Mark a service that was not started, so that it cannot be any more; False: it was started."""

@@ -83,3 +83,13 @@ def too_large(what: str, wanted: str, largest: str) -> ContainerExecutionError:
 
 def _final(words: str, hint: str) -> ContainerExecutionError:
     return ContainerExecutionError(words, failure_class="create_refused", hint=hint)
+
+
+def user_unknown(image: str, host: str) -> ContainerExecutionError:
+    """The error for a job that may run as root, on a host that does not allow it."""
+    return ContainerExecutionError(
+        f"A swarm does not tell whom the image {image} runs as; root is not allowed.",
+        failure_class="not_allowed",
+        hint="Give the template a user by number, as in 1000, or have root allowed by the policy of "
+        f"host {host}.",
+    )

@@ -13,9 +13,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hosts import policy
 from hosts.errors import ContainerExecutionError
 from hosts.executors.contract import HostView, JobView, labels_for
-from hosts.executors.docker.options import PIDS_LIMIT
 from hosts.executors.docker.spec import log_options
 from hosts.executors.swarm.names import service_name
 
@@ -67,7 +67,7 @@ def create_body(host: HostView, job: JobView, secrets: Sequence[Mapping[str, Any
         "EndpointSpec": {"Mode": "dnsrr"},
         "TaskTemplate": {
             "ContainerSpec": _container(host, job, labels, secrets),
-            "Resources": _resources(host.config, job),
+            "Resources": _resources(host, job),
             "RestartPolicy": dict(_NEVER_AGAIN),
             "Placement": {"Constraints": list(host.config.get("constraints") or ())},
             "LogDriver": {"Name": "local", "Options": log_options(host.config, job)},
@@ -86,10 +86,14 @@ def _container(
         "Env": _environment(job),
         "Labels": dict(labels),
         "Dir": job.template.working_directory,
+        "User": job.template.options.user,
         "TTY": job.tty,
         "Init": host.config.get("init", True),
         # Engines before 26 do not know it, and leave it out.
         "Privileges": {"NoNewPrivileges": True},
+        # Engines before 20.10 leave these two out as well.
+        "CapabilityAdd": list(job.template.options.security.cap_add),
+        "CapabilityDrop": list(job.template.options.security.cap_drop),
         "Secrets": list(secrets),
     }
     if job.command:
@@ -109,14 +113,14 @@ def _environment(job: JobView) -> list[str]:
     return [f"{name}={value}" for name, value in {**told, **given}.items()]
 
 
-def _resources(config: Mapping[str, Any], job: JobView) -> dict[str, Any]:
+def _resources(host: HostView, job: JobView) -> dict[str, Any]:
     wanted: dict[str, int] = {}
     if job.template.memory_limit:
         wanted["MemoryBytes"] = job.template.memory_limit * _MEBIBYTE
     if job.template.cpu_limit:
         wanted["NanoCPUs"] = round(job.template.cpu_limit * _NANO)
-    reserved = wanted if config.get("reserve", True) else {}
-    return {"Limits": {**wanted, "Pids": PIDS_LIMIT}, "Reservations": reserved}
+    reserved = wanted if host.config.get("reserve", True) else {}
+    return {"Limits": {**wanted, "Pids": policy.pids_limit(host.policy)}, "Reservations": reserved}
 
 
 def secret_reference(secret_id: str, secret_name: str, variable: str) -> dict[str, Any]:
