@@ -9,7 +9,7 @@ from typing import Any
 
 from hosts.errors import ContainerExecutionError
 from hosts.executors.contract import HostView, JobView, Network, labels_for
-from hosts.executors.docker import options
+from hosts.executors.docker import options, secret_mounts
 
 LEAST_LOG_FILE_BYTES = 2 * 1024**3
 
@@ -33,7 +33,7 @@ def create_body(host: HostView, job: JobView) -> dict[str, Any]:
         )
     body: dict[str, Any] = {
         "Image": job.template.docker_image,
-        "Env": [f"{name}={value}" for name, value in job.environment.items()],
+        "Env": [f"{name}={value}" for name, value in secret_mounts.environment(job).items()],
         "WorkingDir": job.template.working_directory,
         "Labels": {**job.template.options.container_labels, **labels_for(host, job)},
         "Tty": job.tty,
@@ -69,6 +69,9 @@ def connect_body(container_id: str, network: Network) -> dict[str, Any]:
 
 
 def _host_config(config: Mapping[str, Any], job: JobView) -> dict[str, Any]:
+    asked = options.host_config(
+        job.template.options, memory_mb=job.template.memory_limit, init=config.get("init", True)
+    )
     return {
         # "default" is the engine's bridge, or nothing but loopback on an engine without one.
         "NetworkMode": job.networks[0].name if job.networks else "default",
@@ -76,9 +79,8 @@ def _host_config(config: Mapping[str, Any], job: JobView) -> dict[str, Any]:
         "AutoRemove": False,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "LogConfig": {"Type": "local", "Config": log_options(config, job)},
-        **options.host_config(
-            job.template.options, memory_mb=job.template.memory_limit, init=config.get("init", True)
-        ),
+        **asked,
+        "Mounts": [*asked["Mounts"], *secret_mounts.mounts(job)],
         **_limits(job),
     }
 

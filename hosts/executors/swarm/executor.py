@@ -71,8 +71,9 @@ class SwarmExecutor(ContainerExecutor):
         cpu_limit=True,
         networks=True,
         network_aliases=True,
+        secret_files=True,
     )
-    secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
+    secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY, endpoint.KEY_TEXT})
     config_fields: ClassVar[tuple[ConfigField, ...]] = settings.FIELDS
 
     def __init__(self, host: HostView) -> None:
