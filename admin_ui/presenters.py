@@ -63,6 +63,13 @@ def moment(at: datetime | None) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S %Z") if at else ""
 
 
+def who_and_when(by: str, at: datetime | None) -> str:
+    """As in "[alice, 2026-05-01 12:00]"; empty where nothing is known."""
+    when = f"{at:%Y-%m-%d %H:%M %Z}" if at else ""
+    known = ", ".join(part for part in (by, when) if part)
+    return f"[{known}]" if known else ""
+
+
 _MEASURES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("peak_memory_bytes", "Peak memory", size),
     ("average_memory_bytes", "Average memory", size),

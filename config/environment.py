@@ -111,6 +111,10 @@ class Environment:
         found = [word.strip() for word in self.text(name).split(",") if word.strip()]
         return found or list(default)
 
+    def lines(self, name: str) -> list[str]:
+        """A list separated by commas, blanks or line ends, as files have it."""
+        return self.text(name).replace(",", " ").split()
+
     def pairs(self, name: str) -> dict[str, str]:
         """A mapping, written as `key=value` separated by commas."""
         found = {}

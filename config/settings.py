@@ -32,7 +32,25 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.words("CSRF_TRUSTED_ORIGINS")
 # --- Tallyman -------------------------------------------------------------------------------------------
 
 # Fernet keys for secrets at rest: the first encrypts, all of them decrypt.
-TALLYMAN_SECRET_KEYS: list[str] = env.words("TALLYMAN_SECRET_KEYS")
+TALLYMAN_SECRET_KEYS: list[str] = env.lines("TALLYMAN_SECRET_KEYS")
+# Stores that references to secrets may name beside those built in and those of installed packages.
+TALLYMAN_SECRET_STORES: dict[str, str] = env.pairs("TALLYMAN_SECRET_STORES")
+# What `env:` and `file:` references may read of a worker's machine: patterns of names, and folders.
+TALLYMAN_SECRET_ENV: list[str] = env.words("TALLYMAN_SECRET_ENV")
+TALLYMAN_SECRET_FILE_ROOTS: list[str] = env.words("TALLYMAN_SECRET_FILE_ROOTS")
+# HashiCorp Vault, for `vault:` references (`hosts.secret_stores.vault`).
+TALLYMAN_VAULT_ADDR: str = env.text("TALLYMAN_VAULT_ADDR")
+# Not read here: an agent puts a new token into the file from time to time.
+TALLYMAN_VAULT_TOKEN_FILE: str = env.text("TALLYMAN_VAULT_TOKEN_FILE")
+TALLYMAN_VAULT_TOKEN: str = "" if TALLYMAN_VAULT_TOKEN_FILE else env.text("TALLYMAN_VAULT_TOKEN")
+TALLYMAN_VAULT_ROLE_ID: str = env.text("TALLYMAN_VAULT_ROLE_ID")
+TALLYMAN_VAULT_SECRET_ID: str = env.text("TALLYMAN_VAULT_SECRET_ID")
+TALLYMAN_VAULT_APPROLE_MOUNT: str = env.text("TALLYMAN_VAULT_APPROLE_MOUNT", "approle")
+TALLYMAN_VAULT_NAMESPACE: str = env.text("TALLYMAN_VAULT_NAMESPACE")
+TALLYMAN_VAULT_CACERT: str = env.text("TALLYMAN_VAULT_CACERT")
+TALLYMAN_VAULT_MOUNTS: dict[str, str] = env.pairs("TALLYMAN_VAULT_MOUNTS")
+TALLYMAN_VAULT_PATHS: list[str] = env.words("TALLYMAN_VAULT_PATHS")
+TALLYMAN_VAULT_TIMEOUT_SECONDS: float = env.number("TALLYMAN_VAULT_TIMEOUT_SECONDS", 5.0, minimum=0.1)
 # The image of this very application, for templates that run its own management commands.
 TALLYMAN_APP_IMAGE: str = env.text("TALLYMAN_APP_IMAGE")
 # The process executor runs jobs without a container, as children of this machine: for development.

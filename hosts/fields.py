@@ -1,11 +1,12 @@
 """Encrypted columns. What the database, its backups and its replicas hold is Fernet tokens only.
 
 A stored value is `f1:<token>`; the first key of TALLYMAN_SECRET_KEYS encrypts, any of them decrypts, so a
-key is rotated by putting the new one first.
+key is rotated by putting the new one first; `hosts.rotation` then encrypts anew what older keys have.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from functools import lru_cache
 from typing import Any
@@ -32,6 +33,25 @@ def _ring(keys: tuple[str, ...]) -> MultiFernet:
         raise ConfigurationError(
             f"TALLYMAN_SECRET_KEYS holds something that is no Fernet key: {exc}."
         ) from exc
+
+
+def key_count() -> int:
+    """How many keys there are; ConfigurationError unless each of them is one."""
+    keys = tuple(settings.TALLYMAN_SECRET_KEYS)
+    _ring(keys)
+    return len(keys)
+
+
+def key_position(stored: str) -> int | None:
+    """Which key a stored form was made with, 0 for the first; None if none of them decrypts it."""
+    if not stored.startswith(MARK):
+        return None
+    token = stored[len(MARK) :].encode()
+    for position, key in enumerate(settings.TALLYMAN_SECRET_KEYS):
+        with contextlib.suppress(InvalidToken):
+            Fernet(key).decrypt(token)
+            return position
+    return None
 
 
 def encrypt(text: str) -> str:

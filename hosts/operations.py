@@ -10,12 +10,14 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from hosts import policy, registries, wakeups
 from hosts.audited import HOST, WISHES
 from hosts.errors import ConfigurationError, TallymanError
 from hosts.executors.registry import executor_class, settings_problems
 from hosts.models import Availability, DockerHost, DrainThen, HostRequest, RequestVerb
+from hosts.secret_marks import marked
 
 REQUEST_LASTS = timedelta(seconds=60)
 _NO_DEADLINE: dict[str, object] = {"drain_deadline_at": None, "drain_then": DrainThen.WAIT}
@@ -148,7 +150,7 @@ def set_policy(host_id: UUID, wanted: dict[str, Any]) -> None:
 
 
 @HOST.act("set_registry_login", says=("registry", "username"))
-def set_registry_login(host_id: UUID, registry: str, *, username: str, password: str) -> None:
+def set_registry_login(host_id: UUID, registry: str, *, username: str, password: str, by: str = "") -> None:
     """Let the host's pulls from the registry use this login; it replaces one that was set before."""
     login = {"username": username, "password": password}
     if problem := next(registries.problems({registries.KEY: {registry: login}}), ""):
@@ -157,7 +159,7 @@ def set_registry_login(host_id: UUID, registry: str, *, username: str, password:
         host = _locked(host_id)
         if registries.KEY not in executor_class(host.executor_type).secret_settings:
             raise HostRefused(f"Host {host.name} pulls no images, so it needs no login.")
-        _store_logins(host, {**host.secret_config.get(registries.KEY, {}), registry: login})
+        _store_logins(host, {**host.secret_config.get(registries.KEY, {}), registry: login}, by=by)
 
 
 @HOST.act("forget_registry_login", says=("registry",))
@@ -170,7 +172,7 @@ def forget_registry_login(host_id: UUID, registry: str) -> None:
             known = ", ".join(sorted(logins)) or "none"
             raise HostRefused(f"Host {host.name} has no login for {registry}. It has: {known}.")
         del logins[registry]
-        _store_logins(host, logins)
+        _store_logins(host, logins, by="")
 
 
 def secret_keys(kind: str) -> frozenset[str]:
@@ -182,7 +184,7 @@ def secret_keys(kind: str) -> frozenset[str]:
 
 
 @HOST.act("set_secret", says=("key",))
-def set_secret(host_id: UUID, key: str, value: str) -> list[str]:
+def set_secret(host_id: UUID, key: str, value: str, *, by: str = "") -> list[str]:
     """Keep a secret setting of the host, encrypted; what is wrong with its settings as they are then.
 
     It is kept all the same: one may belong to a setting that is still to come. HostRefused for what is no
@@ -191,7 +193,7 @@ def set_secret(host_id: UUID, key: str, value: str) -> list[str]:
     with transaction.atomic():
         host = _with_secret(host_id, key)
         config = {**host.secret_config, key: value}
-        _store_secrets(host, config)
+        _store_secrets(host, config, by=by)
     return settings_problems(host.executor_type, host.base_url, {**host.executor_config, **config})
 
 
@@ -202,7 +204,8 @@ def forget_secret(host_id: UUID, key: str) -> None:
         host = _with_secret(host_id, key)
         if key not in host.secret_config:
             raise HostRefused(f"{key} of host {host.name} is not set.")
-        _store_secrets(host, {name: value for name, value in host.secret_config.items() if name != key})
+        others = {name: value for name, value in host.secret_config.items() if name != key}
+        _store_secrets(host, others, by="")
 
 
 def require_secret_key(host: DockerHost, key: str) -> None:
@@ -229,13 +232,15 @@ def _locked(host_id: UUID) -> DockerHost:
     return host
 
 
-def _store_logins(host: DockerHost, logins: dict[str, dict[str, str]]) -> None:
+def _store_logins(host: DockerHost, logins: dict[str, dict[str, str]], *, by: str) -> None:
     others = {key: value for key, value in host.secret_config.items() if key != registries.KEY}
-    _store_secrets(host, {**others, registries.KEY: logins} if logins else others)
+    _store_secrets(host, {**others, registries.KEY: logins} if logins else others, by=by)
 
 
-def _store_secrets(host: DockerHost, config: dict[str, Any]) -> None:
-    DockerHost.objects.filter(pk=host.pk).update(secret_config=config, updated_at=Now())
+def _store_secrets(host: DockerHost, config: dict[str, Any], *, by: str) -> None:
+    marks = marked(host.secret_marks, host.secret_config, config, by=by, at=timezone.now())
+    changed = {"secret_config": config, "secret_marks": marks}
+    DockerHost.objects.filter(pk=host.pk).update(**changed, updated_at=Now())
     wakeups.notify(host.pk)
 
 

@@ -63,7 +63,7 @@ def declare_lost(host_id: UUID, *, who: str) -> int:
     HostRefused while a worker holds the host and sees it online.
     """
     with transaction.atomic():
-        host = DockerHost.objects.get(pk=host_id)
+        host = DockerHost.objects.defer("secret_config").get(pk=host_id)
         epoch = leases.revoke(host_id, even_if_held=host.state not in ANSWERING)
         if epoch is None:
             raise HostRefused(
@@ -71,6 +71,7 @@ def declare_lost(host_id: UUID, *, who: str) -> int:
             )
         Attempt.objects.open().filter(host_id=host_id).update(epoch=epoch)
         ours = Attempt.objects.open().filter(host=host).select_related("job__template")
+        ours = ours.defer("job__secret_environment")
         ended = moves.end([_last_row(attempt, who, _WITH_ITS_HOST) for attempt in ours])
         DockerHost.objects.filter(pk=host_id).update(is_active=False, updated_at=Now())
         wakeups.notify(None)
@@ -86,7 +87,8 @@ def declare_attempt_lost(job_id: UUID, *, who: str) -> None:
     """
     with transaction.atomic():
         open_attempts = Attempt.objects.open().filter(job_id=job_id)
-        attempt = open_attempts.select_related("job__template", "host").first()
+        hidden = ("job__secret_environment", "host__secret_config")
+        attempt = open_attempts.select_related("job__template", "host").defer(*hidden).first()
         if attempt is None:
             raise Refused(f"Job {job_id} has no attempt under way, so there is none to be called lost.")
         _require_unknowable(attempt)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models.functions import Now
 
-from jobs import kinds, limits, obstacles, placement, reasons
+from jobs import kinds, limits, needs, obstacles, placement, reasons
 from jobs.blockers import Blockers
 from jobs.kinds import Kind
 from jobs.models import ContainerJob, ContainerTemplate
@@ -91,7 +91,8 @@ def openings(templates: Iterable[ContainerTemplate]) -> dict[UUID, Opening]:
 
     The templates should have their `network_assignments` prefetched.
     """
-    blockers = _look()
+    blockers, templates = _look(), list(templates)
+    needs.look_for_files(templates)
     found = {}
     for template in templates:
         kind = _kind_of(template)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from hosts.errors import ConfigurationError
 from hosts.fields import EncryptedJSONField
@@ -103,8 +103,9 @@ def _read(template_ids: Sequence[UUID]) -> dict[UUID, _Recipe]:
     templates = ContainerTemplate.objects.in_bulk(template_ids)
     recipes = {template_id: _Recipe(template) for template_id, template in templates.items()}
     mine = EnvironmentVariable.objects.filter(template_id__in=templates)
-    plain, unread = _readable(mine.filter(is_secret=False), "value")
-    for variable in [*mine.filter(is_secret=True).defer("value"), *plain]:
+    hidden = Q(is_secret=True) | Q(reference__gt="")
+    plain, unread = readable(mine.exclude(hidden), "value")
+    for variable in [*mine.filter(hidden).defer("value"), *plain]:
         recipes[variable.template_id].variables.append(variable)
     for variable, why in unread:
         recipe = recipes[variable.template_id]
@@ -127,7 +128,7 @@ def _job_secrets(stored: str) -> tuple[dict[str, Any], str]:
 _SECRETS = EncryptedJSONField()
 
 
-def _readable(rows: QuerySet[Row], secret: str) -> tuple[list[Row], list[tuple[Row, str]]]:
+def readable(rows: QuerySet[Row], secret: str) -> tuple[list[Row], list[tuple[Row, str]]]:
     """The rows whose secret column can be decrypted, and the others (without it) with the reason."""
     try:
         return list(rows), []

@@ -20,7 +20,7 @@ from hosts.models import DockerHost
 from jobs import batches, limits
 from jobs.freezing import recipe_version
 from jobs.models import ContainerTemplate
-from jobs.needs import ASKABLE, needs_of_template
+from jobs.needs import ASKABLE, look_for_files, needs_of_template
 from jobs.placement import JobNeeds
 from jobs.states import JobStatus
 
@@ -164,7 +164,9 @@ def _terms(template_keys: Collection[Any]) -> dict[Any, _Terms]:
     missing = [one for one in template_keys if one not in found]
     if not missing:
         return found
-    templates = ContainerTemplate.objects.filter(pk__in=missing).prefetch_related("network_assignments")
+    wanted = ContainerTemplate.objects.filter(pk__in=missing).prefetch_related("network_assignments")
+    templates = list(wanted)
+    look_for_files(templates)
     read = {key(template.pk): _terms_of(template) for template in templates}
     if len(_kept) > _MOST_KEPT:
         _kept.clear()

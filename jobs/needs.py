@@ -5,8 +5,10 @@ Routing asks it of a job that is to be placed, the launch of one that was, and s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from django.db.models import Prefetch, prefetch_related_objects
 
 from hosts.errors import ConfigurationError
 from hosts.executors import option_reader, registry
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from jobs.models import ContainerTemplate
 
 _HOST_NETWORK = "host"
+SECRET_FILES = "secret_files"
 _DEFAULT_SIGNALS = {"SIGTERM", "TERM", ""}
 
 # Of a frozen spec (`jobs.spec.freeze`): which flag is needed, and by what of it. Each looks at values that a
@@ -51,6 +54,10 @@ _NEEDED: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "linux_capabilities": lambda spec: any(
         _option(spec, "security", name) for name in ("cap_add", "cap_drop")
     ),
+    SECRET_FILES: lambda spec: any(
+        isinstance(entry, dict) and entry.get("as") == "file"
+        for entry in (spec.get("environment") or {}).values()
+    ),
 }
 
 # All that a job of today can ask for.
@@ -75,14 +82,34 @@ def needs_of_template(template: ContainerTemplate) -> frozenset[str]:
     networks = [(one.network_name, one.aliases) for one in template.network_assignments.all()]
     names = {name: getattr(template, name, None) for name in _COLUMNS}
     options = {name: getattr(template, name) for name in option_reader.FIELDS}
-    return needs({**names, "networks": networks, "options": options})
+    environment = {"": {"as": "file"}} if _has_files(template) else {}
+    return needs({**names, "networks": networks, "options": options, "environment": environment})
 
 
+def _has_files(template: ContainerTemplate) -> bool:
+    """Whether a secret of it becomes a file; none of its values is read for that."""
+    known = getattr(template, _FILES, None)  # as `look_for_files` has it
+    if known is None:
+        return not template._state.adding and template.environment_variables.filter(as_file=True).exists()
+    return bool(known)
+
+
+def look_for_files(templates: Sequence[ContainerTemplate]) -> None:
+    """Read what `needs_of_template` asks of their variables, in one query for all of them."""
+    if templates:
+        variables = templates[0]._meta.get_field("environment_variables").related_model
+        files = variables._default_manager.filter(as_file=True).only("id", "template_id", "as_file")
+        prefetch_related_objects(templates, Prefetch("environment_variables", files, to_attr=_FILES))
+
+
+_FILES = "file_variables"
 _COLUMNS = ("tty", "memory_limit", "cpu_limit", "working_directory", "stop_signal")
 
 
-def lacking(kind: str, template: ContainerTemplate) -> list[str]:
+def lacking(kind: str, template: ContainerTemplate, *, also: Iterable[str] = ()) -> list[str]:
     """What executors of this kind cannot do of what jobs of the template ask for, a sentence each.
+
+    `also` is what a job asks for by its own overrides.
 
     Nothing is known here of an executor that cannot be loaded here: where its worker runs it may be.
     """
@@ -90,4 +117,4 @@ def lacking(kind: str, template: ContainerTemplate) -> list[str]:
         can = registry.capabilities(kind)
     except ConfigurationError:
         return []
-    return lacks(can, needs_of_template(template), label=registry.label(kind))
+    return lacks(can, {*needs_of_template(template), *also}, label=registry.label(kind))

@@ -20,7 +20,7 @@ from hosts import wakeups
 from hosts.errors import ConfigurationError, TallymanError
 from hosts.executors import registry
 from hosts.models import DockerHost
-from jobs import audited, moves, validators
+from jobs import audited, moves, variables
 from jobs.audited import JOB, WISHES
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, JobEvent, LeftContainer
 from jobs.models.job import Hold
@@ -40,7 +40,7 @@ def submit(  # noqa: PLR0913 (a job's fields)
     command: str = "",
     image: str = "",
     environment: Mapping[str, Any] | None = None,
-    secret_environment: Mapping[str, str] | None = None,
+    secret_environment: Mapping[str, Any] | None = None,
     priority: int = 0,
     max_attempts: int | None = None,
     retry_on: Sequence[str] | None = None,
@@ -51,16 +51,24 @@ def submit(  # noqa: PLR0913 (a job's fields)
 ) -> ContainerJob:
     """Queue one job; ValidationError says what is wrong with it. A host of None means any with room.
 
+    A variable in `environment` is a text, or an object that says more of it (`jobs.variables`): a secret,
+    which is stored encrypted (`secret_environment` holds such, too), or a reference to one; and whether it
+    is a file.
     What is not given is the template's: image, command, max_attempts, retry_on, start_deadline_seconds.
     """
+    try:
+        variables.validate(dict(environment or {}))
+    except ValidationError as exc:
+        raise ValidationError({"override_environment": exc.messages}) from exc
+    plain, secret = variables.split(environment or {})
     job = ContainerJob(
         template=template,
         docker_host=host,
         name=name,
         override_command=command,
         override_image=image,
-        override_environment=dict(environment or {}),
-        secret_environment=dict(secret_environment or {}),
+        override_environment=plain,
+        secret_environment={**secret, **(secret_environment or {})},
         priority=priority,
         override_max_attempts=max_attempts,
         override_retry_on=None if retry_on is None else list(retry_on),
@@ -78,7 +86,7 @@ def submit(  # noqa: PLR0913 (a job's fields)
 
 def _validate(job: ContainerJob) -> None:
     job.full_clean()
-    validators.validate_environment(job.secret_environment)
+    variables.validate_stored_secrets(job.secret_environment)
     if gone := _gone(job):
         raise ValidationError(gone)
 
@@ -205,6 +213,10 @@ def restart(job_id: UUID, *, who: str, user: AbstractBaseUser | None = None) -> 
         _lock(job_id)
         old = _get(job_id)
         _refuse_if_gone(old)
+        try:
+            old.secret_environment  # noqa: B018 (decrypted here)
+        except ConfigurationError as exc:
+            raise Refused(f"Job {job_id} cannot be restarted with its secrets. {exc}") from exc
         # One that still waits itself has never run: what replaces it waits for the same job.
         waits_for = (old.restarted_from_id if old.hold == Hold.RESTART else None) or old.pk
         new = _again(old, waits_for, user)
@@ -286,7 +298,7 @@ def _host_of(job_id: UUID) -> UUID | None:
 
 def _get(job_id: UUID) -> ContainerJob:
     try:
-        return ContainerJob.objects.get(pk=job_id)
+        return ContainerJob.objects.defer("secret_environment").get(pk=job_id)
     except ContainerJob.DoesNotExist:
         raise Refused(f"There is no job {job_id}.") from None
 

@@ -1,7 +1,8 @@
 """The container as it was when its job was claimed: frozen onto the attempt, thawed for the executor. Pure.
 
 A frozen spec is JSON. Environment values stand in it as `{"value": text}`, or as a reference
-(`{"template": key}`, `{"job": key}`) where the value is a secret, so no secret is stored a second time.
+(`{"template": key}`, `{"job": key}`, or `{"store": reference}` for one that is kept outside) where the value
+is a secret, so no secret is stored a second time. `"as": "file"` beside it: the container finds it in a file.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from jobs import validators
 from jobs.models import Attempt, ContainerJob, ContainerTemplate, EnvironmentVariable, NetworkAssignment
 from jobs.models.template import DEFAULT_MAX_LOG_BYTES
 from jobs.states import JobStatus
+from jobs.variables import FILE, is_file, reference_of, secret_text
 
 _DEFAULTS: dict[str, Any] = {
     "stop_signal": "SIGTERM",
@@ -51,12 +53,11 @@ def freeze(
     networks: Iterable[NetworkAssignment],
 ) -> dict[str, Any]:
     """The spec of one attempt of the job, with secrets as references."""
-    environment: dict[str, Any] = {
-        variable.key: {"template": variable.key} if variable.is_secret else {"value": variable.value}
-        for variable in variables
+    environment: dict[str, Any] = {variable.key: _of_template(variable) for variable in variables}
+    environment |= {key: _of_job(value) for key, value in _mapping(job.override_environment).items()}
+    environment |= {
+        key: {"job": key, **_way(value)} for key, value in _mapping(job.secret_environment).items()
     }
-    environment |= {key: {"value": text(value)} for key, value in _mapping(job.override_environment).items()}
-    environment |= {key: {"job": key} for key in _mapping(job.secret_environment)}
     return {
         "job_name": job.name,
         "template_name": template.name,
@@ -84,6 +85,22 @@ def freeze(
         "networks": [[network.network_name, _names(network.aliases)] for network in networks],
         "options": {name: value for name in option_reader.FIELDS if (value := getattr(template, name))},
     }
+
+
+def _of_template(variable: EnvironmentVariable) -> dict[str, Any]:
+    as_file = {"as": FILE} if variable.as_file else {}
+    if variable.reference:
+        return {"store": variable.reference, **as_file}
+    return {"template": variable.key, **as_file} if variable.is_secret else {"value": variable.value}
+
+
+def _of_job(value: object) -> dict[str, Any]:
+    reference = reference_of(value)
+    return {"store": reference, **_way(value)} if reference else {"value": text(value)}
+
+
+def _way(value: object) -> dict[str, str]:
+    return {"as": FILE} if is_file(value) else {}
 
 
 def _first(override: Any, value: Any) -> Any:
@@ -144,8 +161,14 @@ def thaw(
     if "wrong" in spec:
         raise ConfigurationError(spec["wrong"])
     sources = {"template": template_secrets, "job": job_secrets}
-    environment = {key: _resolve(key, entry, sources) for key, entry in spec["environment"].items()}
+    entries: Mapping[str, Mapping[str, Any]] = spec["environment"]
+    references = {key: entry["store"] for key, entry in entries.items() if "store" in entry}
+    environment = {
+        key: _resolve(key, entry, sources) for key, entry in entries.items() if key not in references
+    }
     try:
+        for key in references:  # what they name is looked at where it is read, on a thread
+            validators.validate_environment_name(key)
         options = _validate(spec, environment)
     except ValidationError as exc:
         raise _bad_spec(" ".join(exc.messages)) from exc
@@ -176,7 +199,9 @@ def thaw(
             "TALLYMAN_JOB_ID": str(attempt.job_id),
             "TALLYMAN_ATTEMPT": str(attempt.number),
         },
-        secret_names=frozenset(key for key, entry in spec["environment"].items() if "value" not in entry),
+        secret_names=frozenset(key for key, entry in entries.items() if "value" not in entry),
+        secret_files=frozenset(key for key, entry in entries.items() if entry.get("as") == FILE),
+        references=references,
         networks=tuple(Network(name=name, aliases=tuple(aliases)) for name, aliases in spec["networks"]),
     )
 
@@ -199,9 +224,9 @@ def _validate(spec: Mapping[str, Any], environment: Mapping[str, str]) -> Contai
 def _resolve(key: str, entry: Mapping[str, Any], sources: Mapping[str, Mapping[str, str]]) -> Any:
     if "value" in entry:
         return entry["value"]
-    ((source, name),) = entry.items()
+    source = next(one for one in sources if one in entry)
     try:
-        return text(_mapping(sources[source])[name])
+        return text(secret_text(_mapping(sources[source])[entry[source]]))
     except KeyError:
         raise _bad_spec(f"The secret {key} of the {source} was removed after the job was claimed.") from None
 

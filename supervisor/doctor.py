@@ -18,7 +18,7 @@ from django.core import checks
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from hosts import installation
+from hosts import installation, rotation
 from hosts.errors import ConfigurationError, EngineError
 from hosts.executors.contract import EngineFacts
 from hosts.executors.registry import check_engine
@@ -53,7 +53,7 @@ def examine() -> Iterator[Finding]:
         hint = "Run `manage.py migrate`." if "migrat" in trouble else "Check DATABASE_URL and the server."
         yield Finding("database", FAILURE, f"It cannot be worked with: {trouble}.", hint)
         return
-    for look in (_database, _installation, _database_clock, _supervisor, _hosts):
+    for look in (_database, _installation, _secrets, _database_clock, _supervisor, _hosts):
         yield from _guarded(look)
 
 
@@ -124,6 +124,25 @@ def _installation() -> Iterator[Finding]:
     except ConfigurationError as exc:
         hint = "Say what became of the database: doctor --adopt-installation, or --new-installation."
         yield Finding("installation", FAILURE, str(exc), hint)
+
+
+def _secrets() -> Iterator[Finding]:
+    """Whether our keys decrypt what is stored, and how much of it waits for a rotation."""
+    try:
+        found = [rotation.survey(column, most_named=3) for column in rotation.columns()]
+    except ConfigurationError as exc:
+        yield Finding("secrets", FAILURE, str(exc), "Set TALLYMAN_SECRET_KEYS, or TALLYMAN_SECRET_KEYS_FILE.")
+        return
+    for one in found:
+        if one.unreadable:
+            message = f"{one.unreadable} of {one.column} are decrypted by no key: {', '.join(one.rows[None])}"
+            hint = "Put the key that they were made with into TALLYMAN_SECRET_KEYS, or set them again."
+            yield Finding("secrets", FAILURE, f"{message}.", hint)
+    if old := sum(one.old for one in found):
+        yield Finding("secrets", WARNING, f"{old} are under older keys.", "Run `manage.py rotate_secrets`.")
+    elif not any(one.unreadable for one in found):
+        total = sum(one.counts.total() for one in found)
+        yield Finding("secrets", OK, f"{total} are stored, all under the first key.")
 
 
 def _database_clock() -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from admin_ui import presenters
-from admin_ui.admin.bases import Badges, ModelAdmin, ReadOnly
+from admin_ui.admin.bases import Badges, ModelAdmin, OfHost, ReadOnly
 from admin_ui.admin.columns import badge, job_link, log_link, measured
 from jobs import usage
 from jobs.measures import FIGURES
@@ -47,7 +47,7 @@ class AttemptAdmin(Badges, ReadOnly, ModelAdmin[Attempt]):
     readonly_fields = ("job_page", "how", "what_it_runs", "used", "log")
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Attempt]:
-        return super().get_queryset(request).select_related("job")
+        return super().get_queryset(request).select_related("job").defer("job__secret_environment")
 
     @admin.display(description="job")
     def job_page(self, attempt: Attempt) -> str:
@@ -88,7 +88,7 @@ class ExecutionAdmin(ReadOnly, ModelAdmin[ContainerExecution]):
     readonly_fields = ("job_page", "used")
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[ContainerExecution]:
-        return super().get_queryset(request).select_related("job")
+        return super().get_queryset(request).select_related("job").defer("job__secret_environment")
 
     @admin.display(description="job")
     def job_page(self, execution: ContainerExecution) -> str:
@@ -146,7 +146,7 @@ class JobEventAdmin(ReadOnly, ModelAdmin[JobEvent]):
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[JobEvent]:
-        return super().get_queryset(request).select_related("job")
+        return super().get_queryset(request).select_related("job").defer("job__secret_environment")
 
     @admin.display(description="job")
     def job_page(self, event: JobEvent) -> str:
@@ -179,7 +179,7 @@ class TallySumAdmin(ReadOnly, ModelAdmin[TallySum]):
 
 
 @admin.register(LeftContainer)
-class LeftContainerAdmin(ReadOnly, ModelAdmin[LeftContainer]):
+class LeftContainerAdmin(OfHost, ReadOnly, ModelAdmin[LeftContainer]):
     list_display = ("at", "host", "job_id")
     list_select_related = ("host",)
     show_full_result_count = False

@@ -15,10 +15,11 @@ from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
 from admin_ui import presenters
-from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, ReadOnly, TabularInline
+from admin_ui.admin.bases import Badges, ModelAdmin, NewestRows, OfHost, ReadOnly, TabularInline
 from admin_ui.admin.columns import NOTHING, badge
 from admin_ui.admin.json_fields import SMALL_BOXES, JsonForm
 from admin_ui.load import with_running_count
+from admin_ui.presenters import who_and_when
 from hosts import operations, registries, wakeups
 from hosts.errors import ConfigurationError
 from hosts.executors import registry as executors
@@ -33,6 +34,7 @@ from hosts.models import (
     Installation,
 )
 from hosts.operations import HostRefused
+from hosts.secret_marks import mark_of
 from jobs import facts, host_removal, log_cap
 
 _NOBODY_AFTER = timedelta(seconds=10)
@@ -128,7 +130,7 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
     )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[DockerHost]:
-        return with_running_count(super().get_queryset(request))
+        return with_running_count(super().get_queryset(request).defer("secret_config"))
 
     def has_delete_permission(self, request: HttpRequest, obj: DockerHost | None = None) -> bool:
         # Its jobs and their history need it; the action `remove` deletes one that never had any.
@@ -179,16 +181,23 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
 
     @admin.display(description="registry logins (passwords are not shown)")
     def registry_logins(self, host: DockerHost) -> str:
-        logins = registries.usernames(host.secret_config)
+        try:
+            logins = registries.usernames(host.secret_config)
+        except ConfigurationError as exc:  # no key decrypts them
+            return str(exc)
         return ", ".join(f"{registry} as {username}" for registry, username in logins.items()) or NOTHING
 
     @admin.display(description="secret settings (set by manage_docker_host secret; none is shown)")
     def secrets(self, host: DockerHost) -> str:
         try:
+            stored = set(host.secret_config)
+        except ConfigurationError as exc:  # no key decrypts them
+            return str(exc)
+        try:
             known = sorted(operations.secret_keys(host.executor_type))
         except ConfigurationError:  # its executor is unknown here, which the page says elsewhere
-            known = sorted(host.secret_config.keys() - {registries.KEY})
-        states = (f"{key}: {'set' if key in host.secret_config else 'not set'}" for key in known)
+            known = sorted(stored - {registries.KEY})
+        states = (_secret_state(host, key) for key in known)
         return ", ".join(states) or NOTHING
 
     @admin.display(description="containers without a row")
@@ -239,15 +248,21 @@ class HostAdmin(Badges, ModelAdmin[DockerHost]):
         self.message_user(request, " ".join([*parts, *refused]), level)
 
 
+def _secret_state(host: DockerHost, key: str) -> str:
+    mark = mark_of(host.secret_marks, key)
+    state = "set" if key in host.secret_config else "not set"
+    return f"{key}: {' '.join(part for part in (state, who_and_when(mark.by, mark.at)) if part)}"
+
+
 @admin.register(HostLease)
-class LeaseAdmin(ReadOnly, ModelAdmin[HostLease]):
+class LeaseAdmin(OfHost, ReadOnly, ModelAdmin[HostLease]):
     list_display = ("host", "epoch", "owner", "machine", "pid", "acquired_at", "expires_at", "released_at")
     list_select_related = ("host",)
     show_full_result_count = False
 
 
 @admin.register(HostRequest)
-class RequestAdmin(ReadOnly, ModelAdmin[HostRequest]):
+class RequestAdmin(OfHost, ReadOnly, ModelAdmin[HostRequest]):
     list_display = ("host", "verb", "by", "at", "ok", "answer")
     list_select_related = ("host",)
     list_filter = ("verb", "ok")
@@ -260,7 +275,7 @@ class RequestAdmin(ReadOnly, ModelAdmin[HostRequest]):
 
 
 @admin.register(HostSample)
-class SampleAdmin(ReadOnly, ModelAdmin[HostSample]):
+class SampleAdmin(OfHost, ReadOnly, ModelAdmin[HostSample]):
     list_display = (
         "host",
         "at",
@@ -276,7 +291,7 @@ class SampleAdmin(ReadOnly, ModelAdmin[HostSample]):
 
 
 @admin.register(HostCount)
-class HostCountAdmin(ReadOnly, ModelAdmin[HostCount]):
+class HostCountAdmin(OfHost, ReadOnly, ModelAdmin[HostCount]):
     list_display = ("host", "action", "count", "at")
     list_filter = ("action",)
     list_select_related = ("host",)

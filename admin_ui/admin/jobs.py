@@ -30,6 +30,8 @@ from admin_ui.admin.bases import (
 from admin_ui.admin.columns import NOTHING, badge, job_link, log_link, measured, short
 from admin_ui.admin.job_actions import JobActions
 from admin_ui.pages.log import old_address
+from hosts.errors import ConfigurationError
+from hosts.models import DockerHost
 from jobs import operations, spec
 from jobs.models import Attempt, ContainerExecution, ContainerJob, JobEvent
 from jobs.operations import Refused
@@ -94,6 +96,13 @@ class ExecutionInline(ReadOnly, StackedInline[ContainerExecution, ContainerJob])
         return measured(vars(execution))
 
 
+class HostFilter(admin.RelatedFieldListFilter):
+    """The hosts by name: nothing else of them is read, their secrets least of all."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        return list(DockerHost.objects.order_by("name").values_list("pk", "name"))
+
+
 @admin.register(ContainerJob)
 class JobAdmin(JobActions, Badges, Choices, ModelAdmin[ContainerJob]):
     list_display = (
@@ -107,7 +116,7 @@ class JobAdmin(JobActions, Badges, Choices, ModelAdmin[ContainerJob]):
         "took",
         "log",
     )
-    list_filter = ("status", "docker_host")
+    list_filter = ("status", ("docker_host", HostFilter))
     list_select_related = ("template",)
     search_fields = ("name", "template__name")
     show_full_result_count = False
@@ -158,7 +167,8 @@ class JobAdmin(JobActions, Badges, Choices, ModelAdmin[ContainerJob]):
         newest = Attempt.objects.filter(job=models.OuterRef("pk"), number=models.OuterRef("attempt_count"))
         host = Coalesce(models.Subquery(newest.values("host_name")[:1]), "docker_host__name")
         phase = models.Subquery(newest.values("phase")[:1])
-        jobs = super().get_queryset(request).defer("secret_environment")
+        jobs = super().get_queryset(request).select_related("template", "docker_host")
+        jobs = jobs.defer("secret_environment", "docker_host__secret_config")
         return jobs.annotate(host_now=host, phase_now=phase)
 
     def get_fieldsets(self, request: HttpRequest, obj: ContainerJob | None = None) -> Any:
@@ -205,7 +215,11 @@ class JobAdmin(JobActions, Badges, Choices, ModelAdmin[ContainerJob]):
 
     @admin.display(description="environment (values are not shown)")
     def environment(self, job: ContainerJob) -> str:
-        return ", ".join(sorted({*job.override_environment, *job.secret_environment})) or NOTHING
+        try:
+            secrets = set(job.secret_environment)
+        except ConfigurationError as exc:  # no key decrypts them
+            return f"{', '.join(sorted(job.override_environment))} {exc}".strip()
+        return ", ".join(sorted({*job.override_environment, *secrets})) or NOTHING
 
     @admin.display(description="in effect")
     def bounds(self, job: ContainerJob) -> str:
@@ -224,6 +238,8 @@ class JobAdmin(JobActions, Badges, Choices, ModelAdmin[ContainerJob]):
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer what was not archived: nothing else would ever run."""
         usable = db_field.remote_field.model.objects.filter(archived_at=None)
+        if db_field.name == "docker_host":
+            usable = usable.defer("secret_config")
         return super().formfield_for_foreignkey(db_field, request, **{"queryset": usable, **kwargs})
 
     def has_change_permission(self, request: HttpRequest, obj: ContainerJob | None = None) -> bool:

@@ -6,12 +6,12 @@ from django.contrib import admin
 from django.utils import timezone
 
 from admin_ui import presenters
-from admin_ui.admin.bases import ModelAdmin, ReadOnly
+from admin_ui.admin.bases import ModelAdmin, OfHost, ReadOnly
 from supervisor.models import HEARTBEAT_STALE_AFTER, SupervisorProcess
 
 
 @admin.register(SupervisorProcess)
-class ProcessAdmin(ReadOnly, ModelAdmin[SupervisorProcess]):
+class ProcessAdmin(OfHost, ReadOnly, ModelAdmin[SupervisorProcess]):
     list_display = (
         "role",
         "host",

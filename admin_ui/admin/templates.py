@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from admin_ui.admin.bases import Choices, ModelAdmin, TabularInline
 from admin_ui.admin.columns import NOTHING
 from admin_ui.admin.json_fields import SMALL_BOXES, JsonForm
-from admin_ui.admin.secrets import VariableFields, VariableForm
+from admin_ui.admin.secrets import VariableFields, VariableForm, VariableFormSet, mark
 from admin_ui.commands import argv
 from hosts.models import DockerHost
 from jobs import needs
@@ -26,6 +26,7 @@ from jobs.models import ContainerTemplate, EnvironmentVariable, NetworkAssignmen
 class VariableInline(VariableFields, TabularInline[EnvironmentVariable, ContainerTemplate]):
     model = EnvironmentVariable
     form = VariableForm
+    formset = VariableFormSet
     extra = 0
 
 
@@ -133,6 +134,10 @@ class TemplateAdmin(ModelAdmin[ContainerTemplate]):
         return HttpResponseRedirect(reverse("admin:template", args=[obj.pk]))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        for formset in formsets:
+            for one in formset.forms:
+                if isinstance(one.instance, EnvironmentVariable) and one.has_changed():
+                    mark(one.instance, one, request.user.get_username())
         super().save_related(request, form, formsets, change)
         for host in _unable(form.instance):
             self.message_user(request, host, messages.WARNING)
@@ -161,12 +166,19 @@ class _OfTemplate(Choices, ModelAdmin[Any]):
 @admin.register(EnvironmentVariable)
 class VariableAdmin(VariableFields, _OfTemplate):
     form = VariableForm
-    list_display = ("key", "template", "is_secret")
+    list_display = ("key", "template", "is_secret", "reference", "as_file", "set_at", "set_by")
     list_filter = ("is_secret",)
     search_fields = ("key", "template__name")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("template", *super().get_fields(request, obj))
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[EnvironmentVariable]:
+        return super().get_queryset(request).defer("value")
+
+    def save_model(self, request: HttpRequest, obj: EnvironmentVariable, form: Any, change: bool) -> None:
+        mark(obj, form, request.user.get_username())
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(NetworkAssignment)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
+
 from admin_ui import presenters, recording
 from admin_ui.cli import lookup
 from admin_ui.cli.command import Options, who
@@ -17,6 +19,7 @@ from hosts import installation, operations, registries, wakeups
 from hosts.errors import EngineError
 from hosts.executors.registry import check_engine, executor_class, limits
 from hosts.models import Availability, DockerHost, DrainThen
+from hosts.secret_marks import marked
 from jobs import host_removal, log_cap
 from jobs.declare_lost import declare_lost as declare_host_lost
 
@@ -31,6 +34,7 @@ def add(options: Options, out: Output) -> Exit:
         return _add_again(existing, options, out)
     host = DockerHost(name=options.name, **{"connection_string": "", **_given(options)})
     host.secret_config = _secrets(host.executor_type, options)
+    host.secret_marks = marked({}, {}, host.secret_config, by=who(), at=timezone.now())
     with recording.added(host):
         host.full_clean()
         host.save(force_insert=True)

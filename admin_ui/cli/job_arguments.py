@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from admin_ui.cli import command, explain, jobs, runs
+from admin_ui.cli import command, explain, job_variables, jobs, runs
 from admin_ui.cli.command import Action, Parser
 from admin_ui.cli.exits import IN_HELP, OF_A_JOB_IN_HELP
 from jobs import operations
@@ -90,6 +90,7 @@ def _env(parser: Parser) -> None:
     parser.add_argument(
         "--env", metavar="K=V", action="append", default=[], type=command.assignment, help=_ENV_HELP
     )
+    job_variables.add_to(parser)
 
 
 def _retries(parser: Parser) -> None:

@@ -7,7 +7,7 @@ import getpass
 import sys
 
 from admin_ui.cli import lookup
-from admin_ui.cli.command import Options
+from admin_ui.cli.command import Options, who
 from admin_ui.cli.exits import Exit, failure
 from admin_ui.cli.output import Output
 from hosts import operations, registries
@@ -26,7 +26,8 @@ def login(options: Options, out: Output) -> Exit:
     """Keep a user name and password for the host's pulls from a registry, encrypted."""
     host = lookup.host(options.name)
     password = _password(options)
-    operations.set_registry_login(host.pk, options.registry, username=options.username, password=password)
+    login = {"username": options.username, "password": password}
+    operations.set_registry_login(host.pk, options.registry, **login, by=who())
     out.line(f"Host {host.name} pulls from {options.registry} as {options.username}. The password is set.")
     return Exit.OK
 

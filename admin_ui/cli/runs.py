@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import CommandError
 
 from admin_ui import presenters
-from admin_ui.cli import lookup
+from admin_ui.cli import job_variables, lookup
 from admin_ui.cli.command import Options, is_assignment, who
 from admin_ui.cli.exits import Exit, failure
 from admin_ui.cli.follow import Follower, LogPrinter, StoppedWaiting, how_to_look
@@ -99,7 +99,7 @@ def _submit(options: Options) -> ContainerJob:
         host=lookup.host(options.host) if options.host else None,
         name=options.name,
         command=options.command,
-        environment=dict(options.env),
+        environment=job_variables.given(options),
         **_retries(options),
         who=who(),
     )
@@ -123,7 +123,7 @@ def _submit_command(words: list[str], image: str, options: Options) -> Container
         name=options.name or words[0],
         command=shlex.join(["python", "manage.py", *words]),
         image="" if image == template.docker_image else image,
-        environment=dict(options.env),
+        environment=job_variables.given(options),
         **_retries(options),
         who=who(),
     )

@@ -10,13 +10,16 @@ import argparse
 import getpass
 import sys
 from pathlib import Path
+from typing import TextIO
 
+from admin_ui import presenters
 from admin_ui.cli import lookup
-from admin_ui.cli.command import Options
+from admin_ui.cli.command import Options, who
 from admin_ui.cli.exits import Exit, failure
 from admin_ui.cli.output import Output
 from hosts import operations
 from hosts.models import DockerHost
+from hosts.secret_marks import mark_of
 
 _LONGEST = 64 * 1024
 
@@ -35,7 +38,7 @@ def secret(options: Options, out: Output) -> Exit:
     # Nobody shall type a secret first, and then hear that it is not wanted.
     operations.require_secret_key(host, options.key)
     value = read_file(options.key, options.file) if options.file else _value(host, options.key)
-    problems = operations.set_secret(host.pk, options.key, value)
+    problems = operations.set_secret(host.pk, options.key, value, by=who())
     out.line(f"{options.key} of host {host.name} is set.")
     for problem in problems:
         out.remark(f"Its settings are not complete: {problem}")
@@ -47,7 +50,10 @@ def _list(host: DockerHost, out: Output) -> Exit:
     if not known:
         out.remark(f"The executor of host {host.name} ({host.executor_type}) has no secret settings.")
     for key in known:
-        out.line(f"{key}: {'set' if key in host.secret_config else 'not set'}")
+        mark = mark_of(host.secret_marks, key)
+        known_of_it = " by ".join(part for part in (presenters.moment(mark.at), mark.by) if part)
+        state = "set" if key in host.secret_config else "not set"
+        out.line(f"{key}: {state}{f' {known_of_it}' if known_of_it and state == 'set' else ''}")
     return Exit.OK
 
 
@@ -71,17 +77,20 @@ def read_file(key: str, path: str) -> str:
 
 
 def _value(host: DockerHost, key: str) -> str:
-    if sys.stdin.isatty():
-        given = getpass.getpass(f"{key} of {host.name}: ")
-    else:
-        try:
-            given = sys.stdin.read(_LONGEST + 2)
-        except ValueError as exc:
-            raise failure(f"{key}: {_reason(exc)}. Nothing was changed.", Exit.USAGE) from None
+    if not sys.stdin.isatty():
+        return checked_input(key, sys.stdin)
     try:
-        return _checked(key, given)
+        return _checked(key, getpass.getpass(f"{key} of {host.name}: "))
     except ValueError as exc:
         raise failure(f"{key}: {exc}. Nothing was changed.", Exit.USAGE) from None
+
+
+def checked_input(key: str, source: TextIO) -> str:
+    """What comes from the source to its end; exit code 2 if that is no value."""
+    try:
+        return _checked(key, source.read(_LONGEST + 2))
+    except ValueError as exc:
+        raise failure(f"{key}: {_reason(exc)}. Nothing was changed.", Exit.USAGE) from None
 
 
 def _checked(key: str, given: str) -> str:

@@ -32,12 +32,14 @@ MOST_LINES = 1000
 _MOST_SINGLE = 100
 _LONG_BYTES = 1024 * 1024
 _PIECE_LINES = 1000
+# Without its secrets, which no log shows.
+_JOBS = ContainerJob.objects.select_related("template").defer("secret_environment")
 
 
 @base.needs(PERMISSION)
 def page(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     """`?stream=all|stdout|stderr|docker`, `?attempt=N` (the newest if left out), `#L12` for a line."""
-    job = get_object_or_404(ContainerJob.objects.select_related("template"), pk=job_id)
+    job = get_object_or_404(_JOBS, pk=job_id)
     attempt = attempt_of(job, request.GET.get("attempt", ""))
     context = {**viewer_context(request, job, attempt), **_head(job, attempt), "is_page": True}
     title = _("Log of %(job)s") % {"job": job}
@@ -47,7 +49,7 @@ def page(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
 @base.needs(PERMISSION)
 def head(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     """The page's live part: how the job is, and whether a newer attempt than the one shown has begun."""
-    job = get_object_or_404(ContainerJob.objects.select_related("template"), pk=job_id)
+    job = get_object_or_404(_JOBS, pk=job_id)
     attempt = attempt_of(job, request.GET.get("attempt", ""))
     return base.part(request, "admin_ui/_log_head.html", _head(job, attempt))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Case, Q, When
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -20,7 +22,8 @@ from admin_ui.pages.dashboard import finished_chart
 from admin_ui.pages.overview.board import HOSTS, JOBS, TEMPLATES
 from hosts import masking
 from hosts.executors import option_reader
-from jobs import explain, spec, trends
+from hosts.masking import mask_field
+from jobs import explain, freezing, spec, trends
 from jobs.models import ContainerJob, ContainerTemplate, EnvironmentVariable
 
 _RECENT = 10
@@ -84,7 +87,7 @@ def _settings(template: ContainerTemplate) -> dict[str, Any]:
         "limits": [line for line in limits.lines({name: frozen[name] for name in spec.LIMITS}) if line[1]],
         "options": list(_options(template)),
         "placement": list(_placement(template)),
-        "variables": [_variable(one) for one in template.environment_variables.all()],
+        "variables": _variables(template),
         "networks": list(template.network_assignments.all()),
     }
 
@@ -115,7 +118,25 @@ def _placement(template: ContainerTemplate) -> Iterator[tuple[str, str]]:
         yield _("Concurrency limit"), template.limit_key
 
 
-def _variable(one: EnvironmentVariable) -> dict[str, Any]:
-    """A secret's value never comes out; only whether there is one."""
-    shown = "" if one.is_secret else str(masking.mask_field(one.key, one.value))
-    return {"key": one.key, "is_secret": one.is_secret, "is_set": bool(one.value), "value": shown}
+def _variables(template: ContainerTemplate) -> list[dict[str, Any]]:
+    """A secret's value never comes out, nor is it read; only whether there is one, who gave it, and when."""
+    hidden = Q(is_secret=True) | Q(reference__gt="")
+    rows = template.environment_variables.annotate(is_set=Case(When(value="", then=False), default=True))
+    found = {one.pk: _shown(one) for one in rows.filter(hidden).defer("value")}
+    readable, unread = freezing.readable(rows.exclude(hidden), "value")
+    found |= {one.pk: {**_shown(one), "value": str(mask_field(one.key, one.value))} for one in readable}
+    found |= {one.pk: {**_shown(one), "is_set": True, "trouble": why} for one, why in unread}
+    return sorted(found.values(), key=itemgetter("key"))
+
+
+def _shown(one: EnvironmentVariable) -> dict[str, Any]:
+    is_set = getattr(one, "is_set", False)
+    return {
+        "key": one.key,
+        "is_secret": one.is_hidden,
+        "reference": one.reference,
+        "is_file": one.as_file,
+        "is_set": bool(one.reference) or is_set,
+        "set_by": one.set_by,
+        "set_at": one.set_at,
+    }

@@ -71,6 +71,7 @@ class Capabilities:
     host_pid: bool = _wish("show a container its host's processes (host_pid)")
     devices: bool = _wish("give a container devices of its host")
     init: bool = _wish("choose whether a container has an init process")
+    secret_files: bool = _wish("hand secrets over as files (in /run/secrets)")
 
 
 WISHES: dict[str, str] = {

@@ -23,7 +23,7 @@ class ConfigField:
     `kind`: `path` is a file or folder on the supervisor's machine, `secret` is kept encrypted and never
     shown again, `list` is several texts. `default` is what holds if nothing is said: it is shown, and not
     stored; a `flag` without one may be true, false, or left open. `choices` are the values of a `choice`.
-    `is_advanced`: few people need it.
+    `is_advanced`: few people need it. `is_multiline`: a secret of several lines, a key say.
     """
 
     name: str
@@ -34,6 +34,7 @@ class ConfigField:
     default: Any = None
     choices: tuple[str, ...] = ()
     is_advanced: bool = False
+    is_multiline: bool = False
 
 
 def unknown(config: Mapping[str, Any], fields: Iterable[ConfigField]) -> list[str]:

@@ -86,8 +86,10 @@ class JobView:
     """One attempt, as an executor sees it.
 
     `command` is the argv to run (empty: the image's own), `environment` is merged and complete,
-    secrets included: never log it; `secret_names` says which of it are secrets. `save()` hands
-    `executor_metadata` to the worker.
+    secrets included: never log it; `secret_names` says which of it are secrets, and `secret_files` which of
+    those the container is to find in files (an executor without that capability gets none). `references` are
+    secrets of outside stores: the worker has read them into `environment` before an executor sees the job.
+    `save()` hands `executor_metadata` to the worker.
     """
 
     id: UUID
@@ -100,6 +102,8 @@ class JobView:
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_names: frozenset[str] = frozenset()
+    secret_files: frozenset[str] = frozenset()
+    references: Mapping[str, str] = field(default_factory=dict)
     networks: tuple[Network, ...] = ()
     tty: bool = False
     executor_metadata: dict[str, Any] = field(default_factory=dict)

@@ -86,6 +86,8 @@ class DockerHost(models.Model):
     )
     executor_config = models.JSONField(default=dict, blank=True, db_default={})
     secret_config = EncryptedJSONField(default=dict, blank=True, db_default="", editable=False)
+    # Who gave each of them, and when (`hosts.secret_marks`).
+    secret_marks = models.JSONField(default=dict, blank=True, db_default={}, editable=False)
     policy = models.JSONField(
         default=dict,
         blank=True,
@@ -213,7 +215,11 @@ class DockerHost(models.Model):
             )
         if wrong := policy.problems(self.policy):
             raise ValidationError({"policy": wrong})
-        problems = self._executor_problems({**self.executor_config, **self.secret_config})
+        try:
+            secrets = dict(self.secret_config)
+        except ConfigurationError as exc:  # deferred, and no key decrypts them
+            raise ValidationError(str(exc)) from exc
+        problems = self._executor_problems({**self.executor_config, **secrets})
         if problems:
             raise ValidationError({"executor_config": problems})
 

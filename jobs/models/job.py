@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -11,7 +13,7 @@ from django.db.models.functions import Now
 from hosts.fields import EncryptedJSONField
 from hosts.ids import new_id
 from hosts.models import DockerHost
-from jobs import allowed, needs, validators
+from jobs import allowed, needs, validators, variables
 from jobs.models.template import ContainerTemplate
 from jobs.states import ENDED_STATUSES, OPEN_STATUSES, JobStatus
 
@@ -68,8 +70,8 @@ class ContainerJob(models.Model):
     override_command = models.TextField(
         blank=True, default="", db_default="", validators=[validators.validate_command]
     )
-    override_environment = models.JSONField(
-        default=dict, blank=True, db_default={}, validators=[validators.validate_environment]
+    override_environment = variables.VariablesField(
+        default=dict, blank=True, db_default={}, validators=[variables.validate]
     )
     secret_environment = EncryptedJSONField(default=dict, blank=True, db_default="", editable=False)
     override_max_attempts = models.PositiveIntegerField(
@@ -204,6 +206,13 @@ class ContainerJob(models.Model):
     def __str__(self) -> str:
         return self.name or str(self.id)
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store it; secrets among its variables go into their own column, which is then stored, too."""
+        fields = kwargs.get("update_fields")
+        if fields is not None and "override_environment" in fields:
+            kwargs["update_fields"] = {*fields, "secret_environment"}
+        super().save(*args, **kwargs)
+
     def clean(self) -> None:
         """Refuse a new job that asks for what its host cannot do or forbids, or what every host forbids."""
         if not (self._state.adding and self.template_id):
@@ -213,6 +222,9 @@ class ContainerJob(models.Model):
             if problem := allowed.by_no_host(self.template, image=image):
                 raise ValidationError(problem)
             return
-        lacking = needs.lacking(self.docker_host.executor_type, self.template)
+        overrides = (self.override_environment, self.secret_environment)
+        files = any(variables.is_file(one) for given in overrides for one in dict(given or {}).values())
+        asks = {needs.SECRET_FILES} if files else set()
+        lacking = needs.lacking(self.docker_host.executor_type, self.template, also=asks)
         if wrong := lacking or allowed.refusals(self.docker_host, self.template, image=image):
             raise ValidationError({"docker_host": wrong})

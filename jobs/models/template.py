@@ -13,7 +13,8 @@ from hosts.executors import option_reader
 from hosts.fields import EncryptedTextField
 from hosts.ids import new_id
 from hosts.labels import validate_wanted_labels
-from jobs import allowed, validators
+from hosts.secret_stores.registry import LONGEST_REFERENCE
+from jobs import allowed, validators, variables
 from jobs.validators import OptionValidator
 
 DEFAULT_MAX_LOG_BYTES = 1024**3
@@ -307,6 +308,24 @@ class EnvironmentVariable(models.Model):
     key = models.CharField(max_length=200, validators=[validators.validate_environment_name])
     value = EncryptedTextField(blank=True, default="", db_default="", validators=[validators.validate_no_nul])
     is_secret = models.BooleanField(default=False, db_default=False)
+    reference = models.CharField(
+        max_length=LONGEST_REFERENCE,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[variables.validate_reference],
+        help_text="Instead of a value: where the worker finds it at each launch, as in "
+        "vault:secret/app/db#password, file:/run/credentials/db or env:JOB_PASSWORD.",
+    )
+    as_file = models.BooleanField(
+        "as a file",
+        default=False,
+        db_default=False,
+        help_text="The container finds it in /run/secrets/NAME, in memory, and NAME_FILE says so.",
+    )
+    # Of a secret: when and by whom its value was given.
+    set_at = models.DateTimeField(null=True, blank=True, editable=False)
+    set_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         ordering = ("key",)
@@ -316,6 +335,18 @@ class EnvironmentVariable(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether its value is nobody's business, whether it is kept here or elsewhere."""
+        return self.is_secret or bool(self.reference)
+
+    def clean(self) -> None:
+        """Refuse what cannot be both."""
+        if self.reference and self.value:
+            raise ValidationError({"reference": "Give a value or a reference, not both."})
+        if self.as_file and not self.is_hidden:
+            raise ValidationError({"as_file": "Only a secret, or a reference to one, can be a file."})
 
 
 class NetworkAssignment(models.Model):

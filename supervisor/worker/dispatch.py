@@ -102,7 +102,7 @@ class Dispatcher:
         if self._engine.can.pull and progress.pull_first(run):
             run.busy = False
             return
-        self._send(run, Need.ENSURE, steps.ensure, run.view)
+        self._engine.ensure(run.attempt_id, run.view)
 
     def _view(self, run: Run) -> JobView:
         lacking = lacks(self._engine.can, needs(run.spec), label=self._engine.executor.label)

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from hosts.executors.contract import HostView
+from hosts.executors.contract import HostView, JobView
 from hosts.leases import Lease
+from supervisor.worker import steps
 from supervisor.worker.breadcrumb import Crumb
 from supervisor.worker.inbox import Inbox, Wake
 from supervisor.worker.log_pump import LogPump
@@ -21,6 +22,7 @@ from supervisor.worker.watch import Watcher
 STEP_THREADS = 4
 START_THREADS = 4
 PULL_THREADS = 2
+STORE_THREADS = 2
 _TIMEOUT_SECONDS = 30.0
 
 
@@ -39,6 +41,8 @@ class Engine:
         # wait for what begins. More at once than twice an engine's CPUs only makes each of them longer.
         self._starts = StepPool("starts", START_THREADS, self.inbox, close)
         self._pulls = StepPool("pulls", PULL_THREADS, self.inbox, close)
+        # Apart, too: a store of secrets that hangs holds up launches that need it, and nothing else.
+        self._stores = StepPool("stores", STORE_THREADS, self.inbox, close)
         # Apart from the steps, so that an engine that hangs in all of them is still asked who it is; and two,
         # so that it is while it takes long to list what is on it.
         self._probes = StepPool("probe", 2, self.inbox, close)
@@ -66,13 +70,21 @@ class Engine:
         pool = {"PULL": self._pulls, "START": self._starts}.get(name, self._steps)
         pool.submit(run_id, name, call, self.hands, *args, **kwargs)
 
+    def ensure(self, run_id: UUID, view: JobView) -> None:
+        """Hand the making of a run's container to a thread, as `step`."""
+        if view.references:
+            self._stores.submit(run_id, "ENSURE", steps.read_and_ensure, self.hands, view)
+        else:
+            self.step(run_id, "ENSURE", steps.ensure, view)
+
     def probe(self, host_id: UUID, name: str, call: Callable[[], Any]) -> None:
         """Ask something about the engine itself; a StepDone comes back under the host's id."""
         self._probes.submit(host_id, name, call)
 
     def stop(self, timeout_seconds: float) -> None:
         """Let the logs read so far come in, and every thread end; hanging calls are left behind."""
-        for part in (self._steps, self._starts, self._pulls, self._probes, self.watcher, self.sampler):
+        pools = (self._steps, self._starts, self._pulls, self._stores, self._probes)
+        for part in (*pools, self.watcher, self.sampler):
             part.stop()
         if "pump" in self.__dict__:
             self.pump.stop(timeout_seconds)

@@ -25,6 +25,7 @@ from hosts.executors.contract import (
 from hosts.executors.log_source import LogSource, Resume
 from hosts.identity import boot_clock
 from hosts.leases import Lease
+from hosts.secret_stores.resolving import resolve
 from supervisor.worker import short_log
 from supervisor.worker.short_log import BegunLog, ShortLog
 
@@ -67,6 +68,14 @@ def refuse(hands: Hands, view: JobView, error: ContainerExecutionError) -> Obser
     if seen is None:
         raise error
     return seen
+
+
+def read_and_ensure(hands: Hands, view: JobView) -> Observation:
+    """As `ensure`, once the secrets that are kept elsewhere are read: once for the attempt, as the view stays
+    with its run."""
+    view.environment = {**view.environment, **resolve(view.references)}
+    view.references = {}
+    return ensure(hands, view)
 
 
 def pull(hands: Hands, image: str, progress: Callable[[str], None], cancelled: Callable[[], bool]) -> None:

@@ -73,3 +73,32 @@ def test_what_is_wrong_with_settings_is_said(url, config, words):
 def test_an_executor_is_not_made_of_wrong_settings():
     with pytest.raises(ConfigurationError, match=r"testhost.*ssh:// needs a host"):
         DockerExecutor(host_view("ssh://"))
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\nplanted\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"tls_client_key": KEY}, "as the secret tls_client_key_pem"),
+        ({"tls_client_key": "/etc/hosts", "tls_client_key_pem": KEY}, "give one of them"),
+        ({"tls_client_key_pem": "planted"}, "must be a key in PEM"),
+        ({"tls_client_key_pem": ["planted"]}, "must be a key in PEM"),
+    ],
+)
+def test_what_is_wrong_with_a_key_is_said_without_the_key(config, words):
+    problems = DockerExecutor.validate_config("tcp://host:1", {"tls_client_cert": "/etc/hosts", **config})
+
+    assert any(words in one for one in problems)
+    assert "planted" not in " ".join(problems)
+
+
+def test_a_key_that_is_kept_encrypted_needs_no_file():
+    config = {"tls_client_cert": "/etc/hosts", "tls_client_key_pem": KEY}
+    assert DockerExecutor.validate_config("tcp://host:1", config) == []
+    endpoint = DockerExecutor(host_view("tcp://host:1", **config))._endpoint
+    assert endpoint.tls is not None
+    with open(endpoint.tls.client_key_file) as file:
+        assert file.read() == KEY
+    assert "planted" not in repr(endpoint)

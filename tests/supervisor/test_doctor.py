@@ -172,3 +172,20 @@ def test_too_few_sessions_for_the_hosts_are_a_warning() -> None:
     for number in range(int(most)):
         make_host(f"h{number}")
     assert any(level == "warning" and "sessions" in message for level, message in found("database"))
+
+
+def test_it_says_which_secrets_wait_for_a_rotation_and_which_are_lost(settings: Any) -> None:
+    old, new, other = (Fernet.generate_key().decode() for _ in range(3))
+    settings.TALLYMAN_SECRET_KEYS = [old]
+    host = make_host("a", secret_config={"registries": {}, "password": "hunter2"})
+    assert found("secrets") == [("ok", "1 are stored, all under the first key.")]
+    settings.TALLYMAN_SECRET_KEYS = [new, old]
+    assert found("secrets") == [("warning", "1 are under older keys.")]
+    settings.TALLYMAN_SECRET_KEYS = [other]
+    (level, message) = found("secrets")[0]
+    assert level == "failure"
+    assert "hosts.DockerHost.secret_config" in message
+    assert str(host.pk) in message
+    assert any("No key in TALLYMAN_SECRET_KEYS" in text for _, text in found("host a"))
+    settings.TALLYMAN_SECRET_KEYS = []
+    assert found("secrets")[0][0] == "failure"

@@ -9,14 +9,17 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.boundfield import BoundField
+from django.utils import timezone
 from django.utils.html import escape
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from admin_ui.presenters import who_and_when
 from hosts.errors import ConfigurationError
 from hosts.executors import registry
 from hosts.executors.config_fields import ADDRESS, ConfigField
 from hosts.models import DockerHost
+from hosts.secret_marks import mark_of, marked
 
 _PREFIX, _FORGET = "setting-", "forget-"
 _OTHERS = "others"
@@ -39,12 +42,16 @@ class HostForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic at run 
         fields = _WHOLE_ROW
         widgets = {"labels": forms.Textarea(attrs={"rows": 2, "spellcheck": "false"})}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, by: str = "", **kwargs: Any) -> None:
+        """`by` is who fills it in: what becomes known as the one who set a secret."""
         super().__init__(*args, **kwargs)
+        self._by = by
         self.declared = declared(self.instance.executor_type)
         stored = {**self.instance.executor_config, ADDRESS: self.instance.base_url}
         for one in self.declared:
-            self.fields[_PREFIX + one.name] = _form_field(one, is_set=one.name in self._secrets)
+            mark = mark_of(self.instance.secret_marks, one.name)
+            is_set, whose = one.name in self._secrets, who_and_when(mark.by, mark.at)
+            self.fields[_PREFIX + one.name] = _form_field(one, is_set=is_set, whose=whose)
             if one.kind != "secret":
                 self.initial[_PREFIX + one.name] = _shown(one, stored.get(one.name))
             elif one.name in self._secrets and not one.required:
@@ -100,7 +107,9 @@ class HostForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic at run 
         host = self.instance
         if not self.errors:
             host.connection_string = str(self.cleaned_data.get(_PREFIX + ADDRESS) or "")
-            host.executor_config, host.secret_config = self._config(), self._secret_config()
+            before, after = self._secrets, self._secret_config()
+            host.secret_marks = marked(host.secret_marks, before, after, by=self._by, at=timezone.now())
+            host.executor_config, host.secret_config = self._config(), after
         super()._post_clean()  # type: ignore[misc]  # the stubs leave it out
 
     def _config(self) -> dict[str, Any]:
@@ -119,7 +128,7 @@ class HostForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic at run 
             if self.cleaned_data.get(_FORGET + one.name):
                 secrets.pop(one.name, None)
             if typed := self.cleaned_data.get(_PREFIX + one.name):
-                secrets[one.name] = typed
+                secrets[one.name] = typed.replace("\r\n", "\n")
         return secrets
 
     def _update_errors(self, errors: ValidationError) -> None:
@@ -158,15 +167,25 @@ def masked(host: DockerHost, secrets: Mapping[str, Any]) -> list[tuple[str, str]
     plain = {key: value for key, value in host.executor_config.items() if key != ADDRESS}
     shown = [(key, _plain(value)) for key, value in sorted(plain.items())]
     hidden = {one.name for one in declared(host.executor_type) if one.kind == "secret"} | secrets.keys()
-    shown += [(key, _("set, not shown") if secrets.get(key) else _("not set")) for key in sorted(hidden)]
+    shown += [
+        (key, secret_state(host.secret_marks, key, is_set=bool(secrets.get(key)))) for key in sorted(hidden)
+    ]
     return shown
+
+
+def secret_state(marks: object, key: str, *, is_set: bool) -> str:
+    """Whether a secret is set, and if so by whom and when."""
+    if not is_set:
+        return _("not set")
+    mark = mark_of(marks, key)
+    return " ".join(part for part in (_("set, not shown"), who_and_when(mark.by, mark.at)) if part)
 
 
 def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _form_field(one: ConfigField, *, is_set: bool) -> forms.Field:
+def _form_field(one: ConfigField, *, is_set: bool, whose: str) -> forms.Field:
     common: dict[str, Any] = {"label": one.label, "required": one.required, "help_text": _help(one)}
     if one.kind == "flag":
         return _Flag(**common) if one.default is None else forms.BooleanField(**{**common, "required": False})
@@ -174,17 +193,27 @@ def _form_field(one: ConfigField, *, is_set: bool) -> forms.Field:
         empty = [] if one.required else [("", _("(not said)"))]
         return forms.ChoiceField(choices=[*empty, *((value, value) for value in one.choices)], **common)
     if one.kind == "secret":
-        return _secret_field(one, common, is_set=is_set)
+        return _secret_field(one, common, is_set=is_set, whose=whose)
     if one.kind == "list":
         return _Lines(widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}), **common)
     return _Number(**common) if one.kind == "number" else forms.CharField(max_length=2000, **common)
 
 
-def _secret_field(one: ConfigField, common: dict[str, Any], *, is_set: bool) -> forms.Field:
+def _secret_field(one: ConfigField, common: dict[str, Any], *, is_set: bool, whose: str) -> forms.Field:
     state = _("A value is set; leave this empty to keep it.") if is_set else _("No value is set.")
-    told = {"required": one.required and not is_set, "help_text": f"{common['help_text']} {state}".strip()}
-    widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"})
+    help_text = " ".join(part for part in (common["help_text"], state, is_set and escape(whose)) if part)
+    told = {"required": one.required and not is_set, "help_text": help_text}
+    widget: forms.Widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"})
+    if one.is_multiline:
+        widget = _UnshownLines(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"})
     return forms.CharField(widget=widget, strip=False, **{**common, **told})
+
+
+class _UnshownLines(forms.Textarea):
+    """A box that never shows what it was sent, as Django's own for passwords."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        return super().get_context(name, None, attrs)
 
 
 def _help(one: ConfigField) -> str:

@@ -35,13 +35,14 @@ class Event:
 def running(host: DockerHost) -> Sequence[Attempt]:
     """What holds its slots now, the oldest first."""
     attempts = Attempt.objects.open().filter(host=host).select_related("job", "job__template")
-    return list(attempts.defer("spec", "measured").order_by("id")[:_RUNNING_SHOWN])
+    return list(attempts.defer("spec", "measured", "job__secret_environment").order_by("id")[:_RUNNING_SHOWN])
 
 
 def recent(host: DockerHost) -> Sequence[Attempt]:
     """What ended there last, the newest first."""
     attempts = Attempt.objects.filter(host=host, ended_at__isnull=False)
-    attempts = attempts.select_related("job", "job__template").defer("spec", "measured")
+    attempts = attempts.select_related("job", "job__template")
+    attempts = attempts.defer("spec", "measured", "job__secret_environment")
     return list(attempts.order_by("-id")[:_RECENT_SHOWN])
 
 

@@ -25,7 +25,7 @@ from hosts.models import DockerHost
 from jobs import log_cap
 
 _SAVED = ("name", "weight", "max_concurrent_jobs", "labels")
-_SETTINGS = ("connection_string", "executor_config", "secret_config")
+_SETTINGS = ("connection_string", "executor_config", "secret_config", "secret_marks")
 
 
 @base.needs("hosts.add_dockerhost", "hosts.view_dockerhost")
@@ -38,7 +38,9 @@ def new(request: HttpRequest) -> HttpResponseBase:
             request, "admin_ui/host_kinds.html", context, title=gettext_lazy("Add a host"), section="hosts"
         )
     host = DockerHost(executor_type=kind, is_active=False)
-    form = HostForm(request.POST if request.method == "POST" else None, instance=host)
+    form = HostForm(
+        request.POST if request.method == "POST" else None, instance=host, by=request.user.get_username()
+    )
     if request.method == "POST" and form.is_valid():
         with recording.added(host):
             form.save()
@@ -56,7 +58,9 @@ def edit(request: HttpRequest, host_id: UUID) -> HttpResponseBase:
     except ConfigurationError as exc:
         host.secret_config = {}
         messages.warning(request, _("%(reason)s If you save here, type its secrets again.") % {"reason": exc})
-    form = HostForm(request.POST if request.method == "POST" else None, instance=host)
+    form = HostForm(
+        request.POST if request.method == "POST" else None, instance=host, by=request.user.get_username()
+    )
     if request.method == "POST" and form.is_valid():
         with recording.saved(host):
             # Only these: what a worker has written of the host meanwhile stands.

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from hosts.models import DockerHost
-from jobs import validators
+from jobs import validators, variables
 from jobs.models import ContainerTemplate
 
 _MOST_VARIABLES = 300
@@ -123,8 +123,10 @@ class VariableForm(forms.Form):
     key = forms.CharField(label=_("Name"), required=False, max_length=200)
     value = forms.CharField(label=_("Value"), required=False, strip=False, widget=forms.Textarea)
     is_secret = forms.BooleanField(label=_("Secret"), required=False)
+    is_reference = forms.BooleanField(label=_("From a store"), required=False)
+    is_file = forms.BooleanField(label=_("As a file"), required=False)
 
-    def __init__(self, *args: Any, kept: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, kept: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._kept = kept or {}
 
@@ -156,19 +158,43 @@ class VariableForm(forms.Form):
             if value and "key" not in self.errors:
                 self.add_error("key", _("Give the variable a name."))
             return cleaned
-        if not value and cleaned.get("is_secret"):
-            if key not in self._kept:
-                raise ValidationError(
-                    {"value": _("Type the secret's value; it is never sent back to a page.")}
-                )
-            cleaned["value"] = self._kept[key]
-        elif not value and key in self._kept and not cleaned.get("is_secret"):
+        if cleaned.get("is_reference"):
+            self._clean_reference(value)
+        elif cleaned.get("is_secret"):
+            cleaned["value"] = value or self._kept_value(key)
+        elif not value and key in self._kept:
             raise ValidationError({"value": _("A secret is not shown to anybody: give it a new value.")})
+        elif cleaned.get("is_file"):
+            raise ValidationError(_("Only a secret, or a reference to one, can be a file."))
         try:
             validators.validate_environment({key: cleaned.get("value", "")})
         except ValidationError as exc:
             self.add_error("value", exc)
         return cleaned
+
+    def _kept_value(self, key: str) -> Any:
+        if key not in self._kept:
+            raise ValidationError({"value": _("Type the secret's value; it is never sent back to a page.")})
+        return variables.secret_text(self._kept[key])
+
+    def _clean_reference(self, value: str) -> None:
+        if self.cleaned_data.get("is_secret"):
+            raise ValidationError(_("Either the value is a secret, or it says where the secret is kept."))
+        try:
+            variables.validate_reference(value)
+        except ValidationError as exc:
+            self.add_error("value", exc)
+
+    @property
+    def variable(self) -> Any:
+        """What a row that is as it should be says, as `jobs.operations.submit` takes it."""
+        cleaned = self.cleaned_data
+        way = {variables.AS: variables.FILE} if cleaned["is_file"] else {}
+        if cleaned["is_reference"]:
+            return {variables.REFERENCE: cleaned["value"], **way}
+        if cleaned["is_secret"] and way:
+            return {variables.VALUE: cleaned["value"], **way}
+        return cleaned["value"]
 
 
 class VariableRows(forms.BaseFormSet):  # type: ignore[type-arg]  # no generic at run time
@@ -183,14 +209,14 @@ class VariableRows(forms.BaseFormSet):  # type: ignore[type-arg]  # no generic a
                 form.add_error("key", _("This name is there twice."))
             seen.add(key or "")
 
-    def given(self) -> tuple[dict[str, str], dict[str, str]]:
+    def given(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The plain and the secret variables of the rows that are as they should be."""
-        plain, secret = dict[str, str](), dict[str, str]()
+        plain, secret = dict[str, Any](), dict[str, Any]()
         for form in self.forms:
             if not form.is_valid() or not form.cleaned_data.get("key"):
                 continue
             cleaned = form.cleaned_data
-            (secret if cleaned["is_secret"] else plain)[cleaned["key"]] = cleaned["value"]
+            (secret if cleaned["is_secret"] else plain)[cleaned["key"]] = form.variable
         return plain, secret
 
 

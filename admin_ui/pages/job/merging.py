@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hosts.masking import mask_field
 from jobs import spec as specs
+from jobs.variables import FILE
 
 RUNTIME = (
     ("TALLYMAN_JOB_ID", _("the job's id")),
@@ -27,7 +28,8 @@ RUNTIME = (
 class Variable:
     """One variable of the merged environment. `origin`: template, job or runtime.
 
-    `replaces`: the template has one of this name, too, which the job's own stands in for.
+    `replaces`: the template has one of this name, too, which the job's own stands in for. `reference` says
+    where a secret is kept, if not here; `is_file`: the container finds it in a file.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Variable:
     origin: str
     is_secret: bool = False
     replaces: bool = False
+    reference: str = ""
+    is_file: bool = False
 
 
 def environment(
@@ -52,7 +56,8 @@ def _variable(name: str, entry: Any, own: Collection[str], of_template: Collecti
     origin = "job" if is_own else "template"
     replaces = is_own and name in of_template
     if "value" not in entry:
-        return Variable(name, "", origin, is_secret=True, replaces=replaces)
+        kept = {"reference": str(entry.get("store") or ""), "is_file": entry.get("as") == FILE}
+        return Variable(name, "", origin, is_secret=True, replaces=replaces, **kept)
     value = "" if entry["value"] is None else str(entry["value"])
     shown = mask_field(name, value)
     return Variable(name, str(shown), origin, replaces=replaces)
@@ -143,7 +148,7 @@ def _entry(name: str, entry: Any, prefix: str) -> str:
     if not prefix or entry is None:
         return _text(entry)
     if "value" not in entry:
-        return str(_("(secret)"))
+        return str(entry.get("store") or _("(secret)"))
     return _text(mask_field(name, entry["value"]))
 
 

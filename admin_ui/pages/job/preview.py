@@ -12,13 +12,14 @@ from jobs import kinds
 from jobs.explain import foresee
 from jobs.freezing import frozen_now
 from jobs.models import ContainerJob, ContainerTemplate, EnvironmentVariable
+from jobs.variables import AS, FILE, is_file
 
 _MOST_HOSTS = 5
 
 
 def of_form(
     values: Mapping[str, Any],
-    variables: tuple[Mapping[str, str], Mapping[str, str]],
+    variables: tuple[Mapping[str, Any], Mapping[str, Any]],
     template: ContainerTemplate,
     *,
     may_see_hosts: bool,
@@ -37,7 +38,7 @@ def of_form(
         override_start_deadline_seconds=values.get("start_deadline_seconds"),
         limit_key=values.get("limit_key") or "",
     )
-    job.secret_environment = dict.fromkeys(secret, "")
+    job.secret_environment = {name: {AS: FILE} if is_file(value) else "" for name, value in secret.items()}
     return {
         **configuration.describe(frozen_now(job), own=set(plain), of_template=set(names_of(template))),
         "foresight": _foresight(job, host_id) if may_see_hosts else None,
@@ -50,7 +51,7 @@ def _foresight(job: ContainerJob, host_id: UUID | None) -> Any:
     return foresee(kind)
 
 
-def initial_rows(source: Source | None) -> tuple[dict[str, str], dict[str, str]]:
+def initial_rows(source: Source | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """The variables of a job that is copied, as a form would give them."""
     return (source.plain, source.kept) if source else ({}, {})
 

@@ -9,21 +9,22 @@ from uuid import UUID
 
 from hosts.errors import ConfigurationError
 from hosts.masking import mask_field
-from jobs import spec
+from jobs import spec, variables
 from jobs.models import ContainerJob, ContainerTemplate
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The job that is copied. `kept` are values that go from it to the copy without being shown.
+    """The job that is copied. `kept` are values that go from it to the copy without being shown, each as
+    `jobs.variables` stores it; `plain` are texts and references.
 
     These are its secrets, and what stands under a name that tells of one. `trouble` says why they cannot be
     read.
     """
 
     job: ContainerJob
-    plain: dict[str, str] = field(default_factory=dict)
-    kept: dict[str, str] = field(default_factory=dict)
+    plain: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
     trouble: str = ""
 
 
@@ -41,7 +42,8 @@ def _source(job: ContainerJob) -> Source:
     own = job.override_environment if isinstance(job.override_environment, dict) else {}
     texts = {name: text for name, value in own.items() if (text := spec.text(value)) is not None}
     telling = {name: text for name, text in texts.items() if mask_field(name, text) != text}
-    plain = {name: text for name, text in texts.items() if name not in telling}
+    plain: dict[str, Any] = {name: text for name, text in texts.items() if name not in telling}
+    plain |= {name: value for name, value in own.items() if variables.reference_of(value)}
     try:
         secrets = job.secret_environment or {}
     except ConfigurationError as exc:
@@ -49,8 +51,10 @@ def _source(job: ContainerJob) -> Source:
     return Source(job, plain, {**telling, **_texts(secrets)})
 
 
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: text for name, value in values.items() if (text := spec.text(value)) is not None}
+def _texts(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, value in values.items() if spec.text(variables.secret_text(value)) is not None
+    }
 
 
 def initial(template: ContainerTemplate, source: Source | None) -> dict[str, Any]:
@@ -86,5 +90,19 @@ def rows(source: Source | None) -> list[dict[str, Any]]:
     """The variables to begin with; secrets by their names only."""
     if source is None:
         return []
-    plain = [{"key": name, "value": value, "is_secret": False} for name, value in source.plain.items()]
-    return plain + [{"key": name, "value": "", "is_secret": True} for name in sorted(source.kept)]
+    plain = [_row(name, value) for name, value in source.plain.items()]
+    return plain + [
+        {"key": name, "value": "", "is_secret": True, "is_file": variables.is_file(source.kept[name])}
+        for name in sorted(source.kept)
+    ]
+
+
+def _row(name: str, value: Any) -> dict[str, Any]:
+    reference = variables.reference_of(value)
+    return {
+        "key": name,
+        "value": reference or value,
+        "is_secret": False,
+        "is_reference": bool(reference),
+        "is_file": variables.is_file(value),
+    }

@@ -302,5 +302,5 @@ def _chain(exc: BaseException) -> Iterator[BaseException]:
 def _library_tls(tls: Tls | None) -> TLSConfig | bool:
     if tls is None:
         return False
-    pair = (tls.client_cert, tls.client_key) if tls.client_cert else None
+    pair = (tls.client_cert, tls.client_key_file) if tls.client_cert else None
     return TLSConfig(client_cert=pair, ca_cert=tls.ca_cert or None, verify=tls.verify)

@@ -26,6 +26,13 @@ ENGINE = (
     ConfigField(name="tls_client_cert", label="Our certificate", kind="path", help="The file cert.pem."),
     ConfigField(name="tls_client_key", label="Key of our certificate", kind="path", help="The file key.pem."),
     ConfigField(
+        name="tls_client_key_pem",
+        label="The key itself",
+        kind="secret",
+        help="Instead of its file: the text of key.pem, kept encrypted.",
+        is_multiline=True,
+    ),
+    ConfigField(
         name="ssh_identity_file",
         label="SSH key",
         kind="path",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from hosts import registries
 from hosts.errors import ConfigurationError
-from hosts.executors.docker import contexts, ssh
+from hosts.executors.docker import contexts, key_files, ssh
 from hosts.executors.docker.spec import size_in_bytes
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -28,7 +28,9 @@ SECONDS = {
     "pull_total_timeout": 3600.0,
 }
 LONGEST_SECONDS = 604_800
-_KNOWN_KEYS = {*_TEXT_KEYS, *_FLAG_KEYS, *SECONDS, registries.KEY}
+# The key itself, kept encrypted, where no supervisor's machine has it as a file.
+KEY_TEXT = "tls_client_key_pem"
+_KNOWN_KEYS = {*_TEXT_KEYS, *_FLAG_KEYS, *SECONDS, registries.KEY, KEY_TEXT}
 _NETWORK_SCHEMES = ("tcp", "http", "https")
 
 
@@ -36,13 +38,20 @@ _NETWORK_SCHEMES = ("tcp", "http", "https")
 class Tls:
     """How to trust the engine, and how it shall trust us.
 
-    Without `ca_cert`, public authorities are trusted; without `client_cert`, we show none.
+    Without `ca_cert`, public authorities are trusted; without `client_cert`, we show none. `client_key` may
+    be the key itself.
     """
 
     verify: bool
     ca_cert: str
     client_cert: str
-    client_key: str
+    client_key: str = field(repr=False)
+
+    @property
+    def client_key_file(self) -> str:
+        """The path of our key."""
+        is_text = self.client_key.startswith(key_files.BEGIN)
+        return key_files.path_of(self.client_key) if is_text else self.client_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +207,7 @@ def _network_problems(url: SplitResult) -> Iterator[str]:
 
 
 def _tls_problems(scheme: str, config: Mapping[str, Any]) -> Iterator[str]:
-    wanted = [key for key in ("tls_verify", *_TLS_FILE_KEYS) if config.get(key)]
+    wanted = [key for key in ("tls_verify", *_TLS_FILE_KEYS, KEY_TEXT) if config.get(key)]
     if wanted and scheme in {"unix", "http", "ssh"}:
         yield f"{wanted[0]} has no meaning with {scheme}://; use tcp://, or leave it out."
     elif wanted and scheme in {"", "context"}:
@@ -206,12 +215,25 @@ def _tls_problems(scheme: str, config: Mapping[str, Any]) -> Iterator[str]:
     for key in _SSH_KEYS:
         if config.get(key) and scheme not in {"", "context", "ssh"}:
             yield f"{key} has no meaning with {scheme}://; use ssh://, or leave it out."
-    if bool(config.get("tls_client_cert")) != bool(config.get("tls_client_key")):
-        yield "tls_client_cert and tls_client_key belong together: give both or neither."
+    yield from _key_problems(config)
     for key in _FILE_KEYS:
         path = config.get(key)
-        if path and not os.path.isfile(path):
+        if path and key_files.BEGIN not in path and not os.path.isfile(path):
             yield f"{key}: there is no file {path!r}."
+
+
+def _key_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    keys = [key for key in ("tls_client_key", KEY_TEXT) if config.get(key)]
+    if bool(config.get("tls_client_cert")) != bool(keys):
+        yield f"tls_client_cert and tls_client_key (or {KEY_TEXT}) belong together: give both or neither."
+    if len(keys) > 1:
+        yield f"tls_client_key names a file, and {KEY_TEXT} is a key: give one of them."
+    # What is wrong is said without the value: it may be a key all the same.
+    if str(config.get("tls_client_key", "")).lstrip().startswith(key_files.BEGIN):
+        yield f"tls_client_key must be the path of a file; set the key itself as the secret {KEY_TEXT}."
+    text = config.get(KEY_TEXT, "")
+    if not isinstance(text, str) or (text and not text.startswith(key_files.BEGIN)):
+        yield f"{KEY_TEXT} must be a key in PEM, which starts with -----BEGIN."
 
 
 def _unknown_keys(config: Mapping[str, Any]) -> Iterator[str]:
@@ -232,5 +254,5 @@ def _tls(url: SplitResult, config: Mapping[str, Any]) -> Tls | None:
         verify=config.get("tls_verify", True),
         ca_cert=config.get("tls_ca_cert", ""),
         client_cert=config.get("tls_client_cert", ""),
-        client_key=config.get("tls_client_key", ""),
+        client_key=config.get("tls_client_key") or config.get(KEY_TEXT, ""),
     )

@@ -133,7 +133,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
     if not tls.verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if tls.client_cert:
-        context.load_cert_chain(tls.client_cert, tls.client_key or None)
+        context.load_cert_chain(tls.client_cert, tls.client_key_file or None)
     return context
 
 

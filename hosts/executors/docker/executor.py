@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
@@ -44,6 +46,8 @@ from hosts.executors.docker import (
     podman,
     readings,
     refusals,
+    secret_files,
+    secret_mounts,
     spec,
 )
 from hosts.executors.docker.client import Client, Reply, understood
@@ -104,8 +108,9 @@ class DockerExecutor(ContainerExecutor):
         host_pid=True,
         devices=True,
         init=True,
+        secret_files=True,
     )
-    secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
+    secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY, endpoint.KEY_TEXT})
     config_fields: ClassVar[tuple[ConfigField, ...]] = config_fields.FIELDS
 
     def __init__(self, host: HostView) -> None:
@@ -117,6 +122,7 @@ class DockerExecutor(ContainerExecutor):
         self._digests: dict[tuple[str, str], str] = {}
         self._ports: dict[str, dict[str, int]] = {}
         self._places: dict[str, cgroups.Place | None] = {}
+        self._secret_files: dict[str, secret_mounts.Files] = {}  # of containers that are not started yet
 
     @classmethod
     def validate_config(cls, base_url: str, config: Mapping[str, Any]) -> list[str]:
@@ -164,6 +170,8 @@ class DockerExecutor(ContainerExecutor):
         with understood(self.host.name):
             container_id = readings.text(self._client.expect(reply)["Id"])
         self._join_networks(container_id, job)
+        if files := secret_mounts.of_job(self.host, job):
+            self._secret_files[container_id] = files
         return Observation(
             container_id=container_id,
             name=job.container_name,
@@ -175,7 +183,8 @@ class DockerExecutor(ContainerExecutor):
 
     def start(self, container_id: str) -> None:
         """Start a container made by `create`; DockerConnectionError unless it is proved whether it did."""
-        reply = self._client.post(_path(container_id, "/start"))
+        with self._secrets_in_place(container_id):
+            reply = self._client.post(_path(container_id, "/start"))
         if reply.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
             return
         inspected = self._inspect(container_id)
@@ -186,6 +195,19 @@ class DockerExecutor(ContainerExecutor):
             seen = readings.observation(inspected, "")
         refusal = refusals.refused_start(reply, seen, exit_code)
         raise refusal or self._client.unexpected(reply)
+
+    @contextlib.contextmanager
+    def _secrets_in_place(self, container_id: str) -> Iterator[None]:
+        """The container's secret files are there for its start; nothing is done for one that has none."""
+        files = self._secret_files.pop(container_id, None)
+        if files is None:
+            yield
+            return
+        inspected = self._inspect(container_id)
+        if inspected is None:
+            raise DockerConnectionError(f"{self.host.name}: the container was gone before it could start.")
+        with secret_files.handed_over(self._endpoint, self._client, inspected, files):
+            yield
 
     def observe(self, ref: str) -> Observation | None:
         """The container with this id or name, as it is now."""
@@ -208,7 +230,10 @@ class DockerExecutor(ContainerExecutor):
         params = {"all": 1, "filters": json.dumps(filters)}
         entries = self._client.expect(self._client.get("/containers/json", params=params))
         with understood(self.host.name):
-            return [readings.listed(entry) for entry in entries]
+            for entry in entries:
+                if secret_mounts.left_behind(entry, time.time()):
+                    self._client.delete(_path(entry["Id"]), params={"force": 1, "v": 1})
+            return [readings.listed(entry) for entry in entries if not secret_mounts.is_helper(entry)]
 
     def signal(self, container_id: str, name: str) -> None:
         """Send the signal; nothing happens if the container does not run."""
@@ -221,6 +246,7 @@ class DockerExecutor(ContainerExecutor):
 
     def remove(self, container_id: str, *, force: bool = False) -> None:
         """Delete the container and its anonymous volumes."""
+        self._secret_files.pop(container_id, None)
         reply = self._client.delete(_path(container_id), params={"force": int(force), "v": 1})
         if reply.status < HTTPStatus.BAD_REQUEST or "already in progress" in reply.message:
             return

@@ -47,6 +47,7 @@ def volumes_of(host_config: Mapping[str, Any]) -> list[str]:
     mounts = [
         f"{mount.get('Source', '')}:{mount['Target']}{':ro' if mount.get('ReadOnly') else ''}"
         for mount in host_config.get("Mounts") or []
+        if mount.get("Source")  # the one for secrets has none
     ]
     return mounts + list(host_config.get("Binds") or [])
 

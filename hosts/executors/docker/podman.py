@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from hosts.errors import ContainerExecutionError, DockerConnectionError
+from hosts.executors.docker.secret_mounts import FOLDER
 from hosts.executors.frames import HEADER, PIECE_BYTES, STDERR, STDOUT, pack
 from hosts.executors.log_source import Resume
 
@@ -38,6 +39,12 @@ def adapt(body: dict[str, Any]) -> None:
             "Podman cannot tell the log of a terminal.",
             failure_class="create_refused",
             hint="Switch tty off in the template, or run the job on a Docker engine.",
+        )
+    if any(mount.get("Target") == FOLDER for mount in body["HostConfig"]["Mounts"]):
+        raise ContainerExecutionError(
+            "Podman cannot be handed secrets as files: it keeps no volume in memory for a container to come.",
+            failure_class="not_supported",
+            hint="Hand them over as variables, or run the job on a Docker engine.",
         )
     body["HostConfig"]["LogConfig"] = {"Type": "k8s-file", "Config": {}}
 

@@ -10,7 +10,7 @@ from typing import Any
 from hosts import policy
 from hosts.errors import ContainerExecutionError
 from hosts.executors.contract import HostView, JobView, Network, labels_for
-from hosts.executors.docker import options
+from hosts.executors.docker import options, secret_mounts
 
 LEAST_LOG_FILE_BYTES = 2 * 1024**3
 
@@ -34,7 +34,7 @@ def create_body(host: HostView, job: JobView) -> dict[str, Any]:
         )
     body: dict[str, Any] = {
         "Image": job.template.docker_image,
-        "Env": [f"{name}={value}" for name, value in job.environment.items()],
+        "Env": [f"{name}={value}" for name, value in secret_mounts.environment(job).items()],
         "WorkingDir": job.template.working_directory,
         "Labels": {**job.template.options.container_labels, **labels_for(host, job)},
         "Tty": job.tty,
@@ -70,6 +70,12 @@ def connect_body(container_id: str, network: Network) -> dict[str, Any]:
 
 
 def _host_config(host: HostView, job: JobView) -> dict[str, Any]:
+    asked = options.host_config(
+        job.template.options,
+        memory_mb=job.template.memory_limit,
+        init=host.config.get("init", True),
+        pids=policy.pids_limit(host.policy),
+    )
     return {
         # "default" is the engine's bridge, or nothing but loopback on an engine without one.
         "NetworkMode": job.networks[0].name if job.networks else "default",
@@ -77,12 +83,8 @@ def _host_config(host: HostView, job: JobView) -> dict[str, Any]:
         "AutoRemove": False,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "LogConfig": {"Type": "local", "Config": log_options(host.config, job)},
-        **options.host_config(
-            job.template.options,
-            memory_mb=job.template.memory_limit,
-            init=host.config.get("init", True),
-            pids=policy.pids_limit(host.policy),
-        ),
+        **asked,
+        "Mounts": [*asked["Mounts"], *secret_mounts.mounts(job)],
         **_limits(job),
     }
 

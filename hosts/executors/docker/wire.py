@@ -116,5 +116,5 @@ def _encrypted(plain: socket.socket, host: str, tls: Tls) -> ssl.SSLSocket:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.client_cert:
-        context.load_cert_chain(tls.client_cert, tls.client_key)
+        context.load_cert_chain(tls.client_cert, tls.client_key_file)
     return context.wrap_socket(plain, server_hostname=host)

@@ -73,8 +73,9 @@ class SwarmExecutor(ContainerExecutor):
         network_aliases=True,
         user=True,
         linux_capabilities=True,
+        secret_files=True,
     )
-    secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY})
+    secret_settings: ClassVar[frozenset[str]] = frozenset({registries.KEY, endpoint.KEY_TEXT})
     config_fields: ClassVar[tuple[ConfigField, ...]] = settings.FIELDS
 
     def __init__(self, host: HostView) -> None:

@@ -21,7 +21,7 @@
   // Its fields go empty, so that it is no variable; the numbers of the others stay.
   const remove = (row) => {
     for (const field of row.querySelectorAll("input[type=text], textarea")) field.value = "";
-    row.querySelector("[data-secret]").checked = false;
+    for (const box of row.querySelectorAll("[data-secret], [data-way]")) box.checked = false;
     row.hidden = true;
     row.classList.add("d-none");
     document.getElementById("add-variable").focus();

@@ -1,0 +1,1 @@
+"""References to secrets that are kept elsewhere, and the stores that they name."""
