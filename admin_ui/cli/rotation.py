@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from admin_ui.cli.exits import Exit
 from admin_ui.cli.output import Output
+from audit import actors, acts
+from audit.entries import Entry
 from hosts import fields, rotation
 from hosts.rotation import Rotated, Survey
 
@@ -66,6 +68,8 @@ def rotate(out: Output, *, batch: int, as_json: bool) -> Exit:
                 out.remark(f"{so_far.column}: {so_far.renewed} encrypted anew")
 
         done.append(rotation.rotate(column, batch=batch, tell=tell))
+    says = {str(one.column): one.renewed for one in done}
+    acts.record(Entry(verb="secrets.rotate", says=says, actor=actors.command()))
     if as_json:
         out.json([_done_record(one) for one in done])
     else:

@@ -15,10 +15,17 @@ from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from admin_ui.second_factor import DUE
+from audit import acts
+from audit.entries import Entry
 
 APP, RECOVERY = "authenticator app", "recovery codes"
 CODES = 10
 _DIGITS = 6
+
+
+def _record(verb: str, user: Any) -> None:
+    """In the transaction of what is done."""
+    acts.record(Entry(verb=verb, kind="user", key=str(user.pk), label=str(user)))
 
 
 def app_of(user: Any) -> TOTPDevice | None:
@@ -52,9 +59,10 @@ def confirm(request: HttpRequest, user: Any, code: str) -> list[str]:
     with transaction.atomic():
         if verify_token(user, device.persistent_id, code) is None:
             return []
+        _record("second_factor.set_up", user)
         TOTPDevice.objects.filter(pk=device.pk).update(confirmed=True)
         TOTPDevice.objects.filter(user=user).exclude(pk=device.pk).delete()
-        codes = new_codes(user)
+        codes = _fresh_codes(user)
     device.confirmed = True
     _give(request, user, device)
     return codes
@@ -85,6 +93,12 @@ def wait_seconds(user: Any) -> int:
 def new_codes(user: Any) -> list[str]:
     """Fresh recovery codes; those from before are worth nothing from now on."""
     with transaction.atomic():
+        _record("second_factor.new_codes", user)
+        return _fresh_codes(user)
+
+
+def _fresh_codes(user: Any) -> list[str]:
+    with transaction.atomic():
         # The device stays: a login that was let in by one of its codes goes on.
         device, _ = StaticDevice.objects.get_or_create(user=user, name=RECOVERY)
         device.token_set.all().delete()
@@ -102,6 +116,7 @@ def codes_left(user: Any) -> int:
 def remove(request: HttpRequest, user: Any) -> None:
     """Take the app and its codes away; the login goes on without."""
     with transaction.atomic():
+        _record("second_factor.remove", user)
         TOTPDevice.objects.filter(user=user).delete()
         StaticDevice.objects.filter(user=user).delete()
     request.session.pop(DUE, None)

@@ -176,6 +176,7 @@ COMMANDS: dict[str, Callable[[], list[str]]] = {
     "audit prune": pruning,
     "bootstrap": list,
     "doctor": lambda: ["--adopt-installation"],
+    "rotate_secrets": lambda: [],
     "manage_container_job cancel": job_command("cancel"),
     "manage_container_job create": submission("create"),
     "manage_container_job declare-lost": declared,

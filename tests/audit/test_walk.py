@@ -25,11 +25,13 @@ from admin_ui.cli import runs, supervisors
 from admin_ui.models import SavedView
 from admin_ui.pages import supervisor_acts, template_acts, urls
 from admin_ui.pages.hosts import acts as host_acts
+from admin_ui.second_factor import devices
 from audit.models import AuditEvent
 from hosts.errors import DockerConnectionError
 from hosts.executors.docker import DockerExecutor
 from jobs import shelf
 from tests.admin_ui.commands import manage
+from tests.admin_ui.test_second_factor import code_of
 from tests.audit import recipes
 from tests.audit.rows import newest, since
 from tests.support import own_executors
@@ -120,6 +122,7 @@ def acts_of_pages() -> list[tuple[str, str]]:
         *(("supervisor_act", verb) for verb in (*supervisor_acts.ACTS, "pause-all", "resume-all")),
         *(("template_act", verb) for verb in template_acts._NEEDS),
         *((name, "") for name in ("host_new", "host_edit", "host_weight", "host_orphans", "job_new")),
+        ("two_factor", ""),
         *((name, "") for name in ("jobs_view_new", "jobs_view", "jobs_view_delete")),
     ]
 
@@ -167,6 +170,11 @@ def _new_job(_verb: str, _user: User) -> tuple[str, dict[str, object]]:
     return reverse("admin:job_new"), {"template": str(make_template().pk), "priority": 0, **rows}
 
 
+def _second_factor(_verb: str, user: User) -> tuple[str, dict[str, object]]:
+    devices.app_to_set_up(user)
+    return reverse("admin:two_factor"), {"code": code_of(user)}
+
+
 def _settings(**more: object) -> dict[str, object]:
     sent = {"name": "new", "weight": 7, "max_concurrent_jobs": 10, "labels": "{}", "setting-init": "on"}
     return {**sent, "setting-base_url": "unix:///run/x.sock", **more}
@@ -188,6 +196,7 @@ POSTS = {
     "job_new": _new_job,
     "host_new": lambda _verb, _user: (f"{reverse('admin:host_new')}?kind=docker", _settings()),
     "host_edit": lambda _verb, _user: (reverse("admin:host_edit", args=[make_host("new").pk]), _settings()),
+    "two_factor": _second_factor,
     "host_orphans": lambda _verb, _user: (
         reverse("admin:host_orphans", args=[make_host(orphans=[ORPHAN]).pk]),
         {"containers": ORPHAN["id"]},
