@@ -47,7 +47,7 @@ def test_both_streams_come_with_the_times_of_their_lines(cloud: CloudBench, writ
 
 def test_what_others_write_is_none_of_its_log(cloud: CloudBench, written: str):
     write(cloud, written, "mine")
-    write(cloud, written[:-1] + "0", "of another execution")
+    write(cloud, f"{written}0", "of another execution")
     cloud.fake.logs.write(written, "requests", textPayload="of another log")
     assert payloads(cloud.log(written)) == (b"mine\n", b"")
 
