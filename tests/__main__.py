@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 
 from tests.support import databases, requirements
 
-# Two at a time, a file on one of them: most tests wait for processes and engines. `-n0` turns it off.
-IN_PARALLEL = ("-n2", "--dist=loadfile")
+# Three at a time, a file on one of them: most tests wait for processes and engines. `-n0` turns it off.
+IN_PARALLEL = ("-n3", "--dist=loadfile")
 ROOT = Path(__file__).resolve().parent.parent
 
 OK, FAILED, INTERRUPTED, NO_TESTS = 0, 1, 2, 5  # pytest's exit codes
