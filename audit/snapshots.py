@@ -59,7 +59,7 @@ def change(before: models.Model | None, after: models.Model | None) -> Change:
     found = Change()
     row = before or after
     for one in row._meta.concrete_fields if row else ():
-        if one.primary_key or one.name in _NOT_TOLD:
+        if one.primary_key or one.name in _NOT_TOLD or _was_left_alone(one, after):
             continue
         old = one.value_from_object(before) if before else None
         new = one.value_from_object(after) if after else None
@@ -73,6 +73,11 @@ def change(before: models.Model | None, after: models.Model | None) -> Change:
         if after and (before or new not in (None, "", [], {})):
             found.after[one.name] = new
     return found
+
+
+def _was_left_alone(one: models.Field[Any, Any], row: models.Model | None) -> bool:
+    """Whether nobody has read the field, nor written it: it may hold what no key decrypts."""
+    return row is not None and one.attname in row.get_deferred_fields()
 
 
 def _is_secret(one: models.Field[Any, Any]) -> bool:

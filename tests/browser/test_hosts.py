@@ -44,7 +44,9 @@ COUNT = "sh -c 'i=0; while [ $i -lt 50 ]; do echo line $i; i=$((i+1)); sleep 0.1
 
 def follow_a_container(one: Screen) -> None:
     """Its lines come while it runs, each once and in order, soon after the engine noted them."""
-    template = ContainerTemplate.objects.create(name="counter", docker_image="busybox:latest", command=COUNT)
+    template = ContainerTemplate.objects.create(
+        name="counter", docker_image="busybox:latest", command=COUNT, user="1000"
+    )
     job = operations.submit(template)
     wait_for_status(job, JobStatus.RUNNING)
     page = one.open(reverse("admin:job_log", args=[job.pk]))

@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
 POLL = ("supervise", "--poll-interval", "1")
-PACKAGES = ("admin_ui", "config", "healthcheck", "hosts", "jobs", "supervisor")
+PACKAGES = ("admin_ui", "audit", "config", "healthcheck", "hosts", "jobs", "supervisor")
 
 
 def release(folder: Path, *, start: str) -> Path:

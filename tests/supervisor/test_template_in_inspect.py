@@ -17,7 +17,13 @@ from tests.support.factories import make_job
 pytestmark = [pytest.mark.docker, pytest.mark.django_db]
 
 IMAGE = "localhost/inspected:v1"
-POLICY = {"paths": ["/etc:ro"], "capabilities": ["NET_ADMIN"], "devices": ["/dev/null"], "host_pid": True}
+POLICY = {
+    "paths": ["/etc:ro"],
+    "capabilities": ["NET_ADMIN"],
+    "devices": ["/dev/null"],
+    "host_pid": True,
+    "gpus": True,
+}
 MEBIBYTE = 2**20
 # What is written in the field, where it is seen, and what is seen there.
 Seen = tuple[Any, Callable[[dict[str, Any]], Any], Any]
