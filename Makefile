@@ -30,8 +30,8 @@ soak: .venv/dev ## run the tests that take long (sizes: tests/faults/soak.py)
 bench: .venv/bench ## measure, and note the numbers in bench/README.md (BENCHARGS="claims logs")
 	@$(BIN)/python -m bench $(BENCHARGS)
 
-bench-web: .venv/bench .venv/dev ## measure the pages with 1,000,000 jobs, and the viewer of 1,000,000 lines
-	@$(BIN)/python -m bench web_jobs web_logs $(BENCHARGS)
+bench-web: .venv/bench .venv/dev ## measure pages, probes and metrics with 1,000,000 jobs, and the viewer of 1,000,000 lines
+	@$(BIN)/python -m bench web_jobs web_logs web_probes $(BENCHARGS)
 
 screenshots: .venv/dev ## picture every screen into var/screenshots/ (KEEP=1: those of the README, too)
 	@KEEP=$(KEEP) $(BIN)/python -m scripts.screenshots

@@ -21,6 +21,7 @@ PARTS = {
     "latency": "(g) from handing in a job to the engine's being asked for its container",
     "web_jobs": "(w1) the list of jobs, at 1,000 and at 1,000,000 of them",
     "web_logs": "(w2) the viewer of a log of 1,000,000 lines, in a browser",
+    "web_probes": "(w3) probes and metrics at 1,000,000 jobs",
 }
 
 
