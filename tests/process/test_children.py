@@ -174,10 +174,10 @@ def test_the_row_of_each_process_has_its_figures(
     process_host: DockerHost, template: ContainerTemplate, command: Command
 ) -> None:
     wait_for_workers(1)
-    job = operations.submit(template, command="sleep 30")
+    job = operations.submit(template, command="sleep 120")
     wait_for_status(job, "running")
     held = SupervisorProcess.objects.filter(role=Role.WORKER, jobs_held=1)
-    wait_until(held.exists, timeout_seconds=30, what="the job to be counted")
+    wait_until(held.exists, timeout_seconds=60, what="the job to be counted")
     for row in SupervisorProcess.objects.all():
         process = psutil.Process(row.pid)
         assert abs(row.started_at.timestamp() - process.create_time()) < 5
